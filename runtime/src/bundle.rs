@@ -1,0 +1,136 @@
+//! What the agent writes down for a supervisor, and where it lies.
+//!
+//! A container has two directories. The *run directory* (`/run/tweendeck/containers/NAME`, a tmpfs)
+//! holds what is meaningless after a reboot: the plan, the control socket, the launch marker. The
+//! *state directory* (`/var/lib/tweendeck/containers/NAME`) holds what must survive one: exit records and logs.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+use serde::{Deserialize, Serialize};
+
+/// Everything a supervisor needs to start and keep one container.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Name of the container, unique on the node.
+    pub name: String,
+    /// Identity of this creation of the container; new on every create.
+    pub uid: String,
+    /// Which start of the container this is, from 1.
+    pub attempt: u32,
+    /// Where the root file system comes from.
+    pub rootfs: Rootfs,
+    /// Who is PID 1 inside.
+    pub mode: InitMode,
+    /// How output is kept.
+    pub logs: LogPolicy,
+    /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
+    /// below each hierarchy's mount point; `linux.resources` are the limits.
+    pub spec: Spec,
+}
+
+/// Where the root file system comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Rootfs {
+    /// A directory on the host, used as it is (`root.readonly` of the spec makes it read-only).
+    Directory {
+        /// Absolute path on the host.
+        path: PathBuf,
+    },
+    /// The host's own root, never written: an overlay whose upper layer is a tmpfs of the container.
+    HostShared {
+        /// Bytes the container may write to its upper layer; they count against its memory limit.
+        upper_bytes: u64,
+        /// Absolute host directories that appear empty inside (the agent's own state, `/root`, …).
+        hidden: Vec<PathBuf>,
+    },
+}
+
+/// Who is PID 1 in the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InitMode {
+    /// Our init: it reaps and forwards signals; the command is PID 2.
+    Init,
+    /// The command itself is PID 1 (system containers).
+    Direct,
+}
+
+/// How a container's output is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogPolicy {
+    /// A file is rotated when it would grow past this many bytes.
+    pub max_file_bytes: u64,
+    /// Rotated files kept beside the current one, 1 to 100.
+    pub max_files: u32,
+}
+
+/// Where the files of one container lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    run: PathBuf,
+    state: PathBuf,
+}
+
+impl Paths {
+    /// Paths of the container `name` below the agent's run and state directories.
+    #[must_use]
+    pub fn new(run_dir: &Path, state_dir: &Path, name: &str) -> Self {
+        Self {
+            run: run_dir.join("containers").join(name),
+            state: state_dir.join("containers").join(name),
+        }
+    }
+
+    /// Paths from the two directories of one container, as a supervisor gets them.
+    #[must_use]
+    pub fn from_dirs(run: PathBuf, state: PathBuf) -> Self {
+        Self { run, state }
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// The [`Plan`], as JSON.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.run.join("plan.json")
+    }
+
+    /// The supervisor's `SOCK_SEQPACKET` socket.
+    #[must_use]
+    pub fn control_socket(&self) -> PathBuf {
+        self.run.join("control.sock")
+    }
+
+    /// Exists, with the attempt's number in it, once a supervisor is about to clone the container's
+    /// first process. Before that a launch can be repeated without running anything twice.
+    #[must_use]
+    pub fn launch_marker(&self) -> PathBuf {
+        self.run.join("launched")
+    }
+
+    /// The exit record of one attempt.
+    #[must_use]
+    pub fn exit_record(&self, attempt: u32) -> PathBuf {
+        self.state.join(format!("exit-{attempt}.json"))
+    }
+
+    /// The directory of `stdout.log`, `stderr.log` and their rotated predecessors (`stdout.log.1`, …).
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+}

@@ -1,0 +1,74 @@
+//! One resource model, three kernels: cgroup v1, v2 and hybrid behind one trait.
+//!
+//! [`Hierarchies::detect`] says which controller lives where; [`open`] gives the [`Cgroup`] of one container on
+//! whatever this host has. Every write is read back, and [`Effective`] is what the kernel answered.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+/// Limits of one container. `None` leaves the kernel's default alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Share of CPU time under contention, 1 to 10000, kernel default 100 (cgroup-v2, `cpu.weight`).
+    pub cpu_weight: Option<u32>,
+    /// CPU time per period, microseconds, at least 1000.
+    pub cpu_quota_us: Option<u64>,
+    /// The period, microseconds, 1000 to 1000000; kernel default 100000.
+    pub cpu_period_us: Option<u64>,
+    /// Memory the container may use, bytes, page cache included.
+    pub memory_max_bytes: Option<u64>,
+    /// Processes and threads the container may have, at least 1.
+    pub pids_max: Option<u64>,
+}
+
+/// The limits as the kernel has them after a write. `None`: unlimited, or the controller is absent and nothing was asked of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effective {
+    /// Share of CPU time, in v2's terms (on v1 converted back from `cpu.shares`).
+    pub cpu_weight: Option<u32>,
+    /// CPU time per period, microseconds.
+    pub cpu_quota_us: Option<u64>,
+    /// The period, microseconds.
+    pub cpu_period_us: Option<u64>,
+    /// Memory limit, bytes (the kernel rounds down to pages).
+    pub memory_max_bytes: Option<u64>,
+    /// Process limit.
+    pub pids_max: Option<u64>,
+}
+
+/// Usage of one container, from the kernel's counters. `None`: this host does not count it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// CPU time, nanoseconds.
+    pub cpu_usage_ns: Option<u64>,
+    /// CPU time in user mode, nanoseconds.
+    pub cpu_user_ns: Option<u64>,
+    /// CPU time in kernel mode, nanoseconds.
+    pub cpu_system_ns: Option<u64>,
+    /// Elapsed enforcement periods (`nr_periods`).
+    pub cpu_periods: Option<u64>,
+    /// Periods in which the quota ran out (`nr_throttled`).
+    pub cpu_throttled_periods: Option<u64>,
+    /// Time spent throttled, nanoseconds.
+    pub cpu_throttled_ns: Option<u64>,
+    /// Memory in use, bytes, page cache included.
+    pub memory_current_bytes: Option<u64>,
+    /// Memory in use less inactive file pages, bytes.
+    pub memory_working_set_bytes: Option<u64>,
+    /// Highest memory use, bytes.
+    pub memory_peak_bytes: Option<u64>,
+    /// Anonymous memory, bytes.
+    pub memory_anon_bytes: Option<u64>,
+    /// Page cache, bytes.
+    pub memory_file_bytes: Option<u64>,
+    /// How often the memory limit was hit (v1 `memory.failcnt`, v2 `memory.events` max).
+    pub memory_max_hits: Option<u64>,
+    /// Processes the OOM killer took.
+    pub oom_kills: Option<u64>,
+    /// Processes and threads.
+    pub pids_current: Option<u64>,
+    /// How often a fork was refused (`pids.events` max).
+    pub pids_max_hits: Option<u64>,
+}

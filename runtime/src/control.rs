@@ -1,0 +1,93 @@
+//! The language between an agent and a supervisor.
+//!
+//! One JSON message per `SOCK_SEQPACKET` packet, at most [`MAX_MESSAGE`] bytes. The supervisor sends its whole [`Status`]
+//! when a client connects and again after every change, so a client that reconnects needs no history.
+//! Requests carry an id that the answer repeats. A client that does not read is dropped, never waited for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::Effective;
+use crate::exit::ExitRecord;
+
+mod client;
+pub use client::{Client, ControlError};
+
+/// Largest message, bytes.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+
+/// What a client may ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Send a signal.
+    Signal {
+        /// Repeated in the answer.
+        id: u64,
+        /// Signal number, 1 to 64.
+        signal: i32,
+        /// Whom it is for.
+        scope: Scope,
+    },
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The main process.
+    Main,
+    /// Every process of the container.
+    All,
+}
+
+/// What a supervisor sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "msg", rename_all = "snake_case")]
+pub enum Message {
+    /// The state of the container, whole.
+    Status(Box<Status>),
+    /// The answer to a request.
+    Reply {
+        /// The request's id.
+        id: u64,
+        /// Why it failed; absent when it was carried out.
+        error: Option<String>,
+    },
+}
+
+/// The state of a container as its supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Identity of the container.
+    pub uid: String,
+    /// Which start this is.
+    pub attempt: u32,
+    /// How far it is.
+    pub phase: Phase,
+    /// PID of the supervisor on the host.
+    pub supervisor_pid: i32,
+    /// PID of the container's PID 1 on the host, once cloned.
+    pub init_pid: Option<i32>,
+    /// PID of the main process on the host, once it runs.
+    pub main_pid: Option<i32>,
+    /// When the main process started, milliseconds since the epoch.
+    pub started_unix_ms: Option<u64>,
+    /// The limits as read back from the kernel, once set.
+    pub effective: Option<Effective>,
+    /// Processes the kernel's OOM killer took so far.
+    pub oom_kills: u64,
+    /// How it ended, when it has. Durable on disk before it is sent.
+    pub exit: Option<ExitRecord>,
+}
+
+/// How far a container is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Being set up.
+    Starting,
+    /// The main process has been executed.
+    Running,
+    /// Over; the exit record is durable. The supervisor leaves once it has cleaned up.
+    Exited,
+}

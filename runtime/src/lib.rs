@@ -1,0 +1,20 @@
+//! The hands of Tweendeck: an OCI runtime spec goes in, kernel objects come out.
+//!
+//! Two kinds of process use this crate. The agent (asynchronous, many threads) calls [`launch`],
+//! [`control::Client`], [`cgroup`], [`host`] and [`teardown`]; it never forks. The binary
+//! `tweendeck-runtime` (static, one thread) is the supervisor of one container, and its clone is the
+//! container's init; both live in [`process`].
+//!
+//! Synchronous on purpose: no tokio, no tonic. What can be waited for is handed out as an `OwnedFd`.
+
+pub mod bundle;
+pub mod cgroup;
+pub mod control;
+pub mod exit;
+pub mod host;
+pub mod launch;
+pub mod process;
+pub mod rootfs;
+pub mod security;
+pub mod sys;
+pub mod teardown;
