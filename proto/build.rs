@@ -19,7 +19,8 @@ fn main() -> anyhow::Result<()> {
     std::fs::write(out.join("tweendeck.binpb"), compiler.encode_file_descriptor_set())?;
 
     let descriptors = prost_types_set(&compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure().build_transport(true).compile_fds(descriptors)?;
+    // Ordered maps: a message then has one encoding, which request digests rely on.
+    tonic_prost_build::configure().btree_map(".").compile_fds(descriptors)?;
     Ok(())
 }
 

@@ -1,2 +1,31 @@
-//! bin
-fn main() {}
+//! `tweendeckd`: one node's agent.
+
+use std::process::ExitCode;
+
+use tweendeck_agent::{config, startup};
+
+fn main() -> ExitCode {
+    let config = match config::load() {
+        Ok(config::Loaded::Run(config)) => *config,
+        Ok(config::Loaded::Done(code)) => return code,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(config::EX_CONFIG);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tweendeckd: start the async runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(startup::run(config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            eprintln!("tweendeckd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

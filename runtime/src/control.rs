@@ -12,6 +12,19 @@ use crate::exit::ExitRecord;
 mod client;
 pub use client::{Client, ControlError};
 
+/// A socket's address, and what it depends on: a path longer than `sun_path` (108 bytes, unix(7)) is reached through its directory's descriptor.
+pub(crate) struct Address {
+    pub(crate) unix: nix::sys::socket::UnixAddr,
+    _directory: std::fs::File,
+}
+
+pub(crate) fn address(paths: &crate::bundle::Paths) -> std::io::Result<Address> {
+    use std::os::fd::AsRawFd as _;
+    let directory = std::fs::File::open(paths.run())?;
+    let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
+    Ok(Address { unix: client::unix_address(path.as_ref())?, _directory: directory })
+}
+
 /// Largest message, bytes.
 pub const MAX_MESSAGE: usize = 64 * 1024;
 

@@ -16,5 +16,9 @@ pub mod launch;
 pub mod process;
 pub mod rootfs;
 pub mod security;
+pub mod spec;
 pub mod sys;
 pub mod teardown;
+
+/// The OCI runtime specification's types, as this crate takes them.
+pub use oci_spec::runtime as oci;

@@ -1,2 +1,33 @@
-//! bin
-fn main() {}
+//! `tweendeck-runtime`: the supervisor of one container. Started by the agent, not by people.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use tweendeck_runtime::process;
+
+const USAGE: &str = "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
+       tweendeck-runtime --version";
+/// EX_USAGE of sysexits(3).
+const EX_USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match arguments.as_slice() {
+        [verb, run, state] if verb == "supervise" => match process::supervise(run.into(), state.into()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
+                eprintln!("tweendeck-runtime: {error}{cause}");
+                ExitCode::FAILURE
+            }
+        },
+        [flag] if flag == "--version" => {
+            println!("tweendeck-runtime {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            ExitCode::from(EX_USAGE)
+        }
+    }
+}

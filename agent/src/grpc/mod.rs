@@ -1,1 +1,16 @@
-//! grpc
+//! The API: translates, authorises, and decides nothing.
+//!
+//! Requests become validated types (`validate`), errors become [`tonic::Status`] with details in one place (`status`), and every
+//! service is a thin layer over the registry, the journal and the runtime's facts.
+
+mod containers;
+mod limits;
+mod node;
+mod peer;
+mod serve;
+mod stats;
+mod status;
+mod validate;
+mod watch;
+
+pub use serve::{Api, ServeError, bind, serve};

@@ -1,1 +1,19 @@
-//! lifecycle
+//! What a container may do next: a pure function over states and events.
+//!
+//! [`step`] decides and touches nothing. The actor of a container (see `workload`) makes the next [`State`] durable, carries out
+//! the [`Effect`]s, and feeds what comes of them back as [`Event`]s. Every effect is idempotent and ends in an event; a failure is
+//! an event too. [`resume`] says what is left to do when an agent finds a state that another agent's life left behind.
+//! The whole table of [`step`] stands in `transitions.txt`, which a test compares.
+
+mod resume;
+mod state;
+mod step;
+
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod walk;
+
+pub use resume::{Observed, Resumption, resume};
+pub use state::{Effect, End, Event, Phase, Refusal, State, Step};
+pub use step::step;

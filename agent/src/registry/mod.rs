@@ -1,1 +1,220 @@
-//! registry
+//! All containers of the node, by name.
+//!
+//! The journal decides whether a name is free; the registry only knows the actors. It is also what others observe the node through: the
+//! reporter's and the sampler's source.
+
+mod view;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tweendeck_proto::v1;
+use uuid::Uuid;
+
+use crate::adoption;
+use crate::host::Host;
+use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, Request};
+use crate::lifecycle::State;
+use crate::reporter;
+use crate::workload::{self, Handle, Observer, Outlook, Surroundings};
+
+pub use view::Filter;
+
+/// All containers of the node. Cheap to clone.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    around: Surroundings,
+    /// Never locked across an await: each use is a look-up, an insert or a copy.
+    handles: Mutex<BTreeMap<String, Handle>>,
+    quarantined: Mutex<Vec<String>>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").finish_non_exhaustive()
+    }
+}
+
+/// The actors' way back to the registry; weak, because the registry owns the actors.
+struct Notice {
+    registry: Weak<Inner>,
+    reporter: reporter::Handle,
+}
+
+impl Observer for Notice {
+    fn changed(&self, record: &Record) {
+        self.reporter.changed(record.name(), urgency(record));
+    }
+
+    fn removed(&self, record: &Record) {
+        if let Some(inner) = self.registry.upgrade() {
+            inner.forget(record);
+        }
+        self.reporter.changed(record.name(), reporter::Urgency::Urgent);
+    }
+}
+
+/// What a create made, or had made before.
+#[derive(Debug)]
+pub enum Created {
+    /// A new container.
+    New(Handle, Arc<Record>),
+    /// The same request came before; this is the container as it was then.
+    Before(v1::Container),
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new(host: Arc<Host>, journal: Journal, reporter: reporter::Handle) -> Self {
+        let inner = Arc::new_cyclic(|registry: &Weak<Inner>| {
+            let observer = Arc::new(Notice { registry: registry.clone(), reporter });
+            Inner {
+                around: Surroundings { host, journal, observer },
+                handles: Mutex::default(),
+                quarantined: Mutex::default(),
+            }
+        });
+        Self { inner }
+    }
+
+    /// Takes over what is stored and what is found on the node. Called once, before anything is served.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the store cannot be read.
+    pub async fn adopt(&self, store_was_lost: bool) -> Result<(), JournalError> {
+        let around = &self.inner.around;
+        let (mut records, _) = around.journal.snapshot().await?;
+        if store_was_lost {
+            for record in adoption::recover(&around.host) {
+                records.push(self.write_down(record).await?);
+            }
+        }
+        let known = records.iter().map(|record| record.name().to_owned()).collect();
+        *lock(&self.inner.quarantined) = adoption::quarantine(&around.host, &known);
+        for record in records {
+            let outlook = adoption::look_for(&around.host, &record);
+            tracing::info!(container = record.name(), phase = ?record.state.phase, observed = ?outlook.observed, "adopted");
+            self.take(record, outlook);
+        }
+        Ok(())
+    }
+
+    async fn write_down(&self, record: Record) -> Result<Record, JournalError> {
+        let commit = Commit { change: Change::Create(Box::new(record)), request: None };
+        match self.inner.around.journal.commit(commit).await? {
+            Committed::Done(record) => Ok(*record),
+            Committed::Repeated(_) => Err(JournalError::RequestIdReused),
+        }
+    }
+
+    /// Makes a container known, durably.
+    ///
+    /// # Errors
+    /// [`JournalError`]: the name is taken, the node is full, the request id was used for something else, the store refuses.
+    pub async fn create(
+        &self,
+        name: String,
+        spec: v1::ContainerSpec,
+        request: Option<Request>,
+    ) -> Result<Created, JournalError> {
+        let record = self.draft(name, spec);
+        let commit = Commit { change: Change::Create(Box::new(record)), request };
+        match self.inner.around.journal.commit(commit).await? {
+            Committed::Done(record) => {
+                let handle = self.take((*record).clone(), Outlook::new_container());
+                self.inner.around.observer.changed(&record);
+                Ok(Created::New(handle, Arc::new(*record)))
+            }
+            Committed::Repeated(container) => Ok(Created::Before(*container)),
+        }
+    }
+
+    /// A container as it would be created.
+    #[must_use]
+    pub fn draft(&self, name: String, spec: v1::ContainerSpec) -> Record {
+        let state = State::created(spec.ephemeral);
+        let host = &self.inner.around.host;
+        let mut record = Record {
+            container: v1::Container {
+                status: Some(v1::ContainerStatus { cgroup_path: host.cgroup_path(&name), ..Default::default() }),
+                name,
+                uid: Uuid::new_v4().to_string(),
+                create_time: Some(std::time::SystemTime::now().into()),
+                spec: Some(spec),
+                ..Default::default()
+            },
+            state: state.clone(),
+            boot_id: host.boot_id.clone(),
+        };
+        record.set_state(state);
+        record
+    }
+
+    fn take(&self, record: Record, outlook: Outlook) -> Handle {
+        let name = record.name().to_owned();
+        let handle = workload::start(self.inner.around.clone(), record, outlook);
+        lock(&self.inner.handles).insert(name, handle.clone());
+        handle
+    }
+
+    /// The container of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Handle> {
+        lock(&self.inner.handles).get(name).cloned()
+    }
+
+    /// Every actor, by name order.
+    #[must_use]
+    pub fn handles(&self) -> Vec<Handle> {
+        lock(&self.inner.handles).values().cloned().collect()
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn host(&self) -> &Arc<Host> {
+        &self.inner.around.host
+    }
+
+    /// Its memory.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.inner.around.journal
+    }
+
+    /// What was found on the node and belongs to no container.
+    #[must_use]
+    pub fn quarantined(&self) -> Vec<String> {
+        lock(&self.inner.quarantined).clone()
+    }
+}
+
+impl Inner {
+    /// Drops the actor of a container that is gone, unless the name has a new owner.
+    fn forget(&self, record: &Record) {
+        let mut handles = lock(&self.handles);
+        if handles.get(record.name()).is_some_and(|handle| handle.view().uid() == record.uid()) {
+            handles.remove(record.name());
+        }
+    }
+}
+
+/// What a scheduler waits for goes out at once: that something runs, ended, was killed for memory, is gone.
+fn urgency(record: &Record) -> reporter::Urgency {
+    use v1::ContainerState as S;
+    match record.state.visible() {
+        S::Running | S::Stopped | S::Aborting => reporter::Urgency::Urgent,
+        S::Unspecified | S::Created | S::Starting | S::Freezing | S::Frozen | S::Thawed | S::Stopping => {
+            reporter::Urgency::Normal
+        }
+    }
+}
+
+/// A panic of a holder cannot leave these maps half changed, so poison is no reason to stop.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,1 +1,51 @@
-//! workload
+//! One actor per container.
+//!
+//! The actor owns the container's record. It takes callers' commands, the supervisor's messages and its own timers, asks
+//! [`crate::lifecycle::step`] what follows, makes that durable in the journal, publishes it, and carries out the effects. Others hold a [`Handle`]: a
+//! bounded command channel, and a view of the latest durable record. Whoever waits for a state waits on the view,
+//! so an actor keeps no list of waiters and a caller that gives up leaves nothing behind.
+
+mod actor;
+mod command;
+mod effect;
+mod exit;
+mod fact;
+mod handle;
+mod link;
+mod plan;
+
+use std::sync::Arc;
+
+pub use actor::{Outlook, start};
+pub use command::{Accepted, CommandError, Precondition};
+pub use exit::exit_status;
+pub use handle::Handle;
+pub use link::Link;
+pub use plan::{effective_resources, limits, plan};
+
+use crate::journal::{Journal, Record};
+
+/// Who wants to know that a container changed. Called by the actor after the change is durable; must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// The container is now as `record` says.
+    fn changed(&self, record: &Record);
+    /// The container is gone.
+    fn removed(&self, record: &Record);
+}
+
+/// What actors share.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The node.
+    pub host: Arc<crate::host::Host>,
+    /// Its memory.
+    pub journal: Journal,
+    /// Who wants to know.
+    pub observer: Arc<dyn Observer>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("host", &self.host).finish_non_exhaustive()
+    }
+}

@@ -1,11 +1,29 @@
 //! One resource model, three kernels: cgroup v1, v2 and hybrid behind one trait.
 //!
-//! [`Hierarchies::detect`] says which controller lives where; [`open`] gives the [`Cgroup`] of one container on
-//! whatever this host has. Every write is read back, and [`Effective`] is what the kernel answered.
+//! [`Hierarchies::detect`] says which controller lives where. [`open`] gives the [`Cgroup`] of one container: one or two back ends
+//! (v1, v2; both on a hybrid host whose v2 side has a controller we need), each responsible for its own controllers. Every write is read
+//! back, and [`Effective`] is what the kernel answered.
+//!
+//! Files are written directly, in the order and with the checks that the kernel's documents ask for. The crate `cgroups-rs` decides whether the host is
+//! unified, and is the oracle of the tests (set through ours, read through theirs); `docs/adr/0003` says why it does no more.
+
+mod check;
+mod error;
+mod file;
+mod group;
+mod hierarchies;
+mod oci;
+mod v1;
+mod v2;
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
+
+pub use check::check;
+pub use error::CgroupError;
+pub use group::{Cgroup, children, open, remove_if_empty};
+pub use hierarchies::{Controller, Hierarchies, Home, Version};
 
 /// Limits of one container. `None` leaves the kernel's default alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,4 +89,30 @@ pub struct Stats {
     pub pids_current: Option<u64>,
     /// How often a fork was refused (`pids.events` max).
     pub pids_max_hits: Option<u64>,
+}
+
+/// One side of a container's cgroup: the controllers that one version of cgroups has on this host.
+pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
+    /// Makes the directories; one that exists is fine.
+    fn create(&self) -> Result<(), CgroupError>;
+    /// Writes what concerns its controllers.
+    fn write(&self, resources: &Resources) -> Result<(), CgroupError>;
+    /// Reads the limits of its controllers.
+    fn read(&self) -> Result<Effective, CgroupError>;
+    /// Moves a process in.
+    fn add_process(&self, pid: i32) -> Result<(), CgroupError>;
+    /// Every process in it and below it.
+    fn processes(&self) -> Result<Vec<i32>, CgroupError>;
+    /// Usage of its controllers.
+    fn stats(&self) -> Result<Stats, CgroupError>;
+    /// Becomes readable when the OOM killer may have acted; the counter says whether it has.
+    fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError>;
+    /// Kills everything in it; `false` when it has no way of its own to do so at once.
+    fn kill(&self) -> Result<bool, CgroupError>;
+    /// Stops its processes from running (and so from forking) while they are being killed, where it can.
+    fn hold(&self, held: bool) -> Result<(), CgroupError>;
+    /// Removes the directories, which must have no process left; one that is gone is fine.
+    fn remove(&self) -> Result<(), CgroupError>;
+    /// The directory to clone a process into (`CLONE_INTO_CGROUP`), if the kernel can.
+    fn clone_target(&self) -> Option<BorrowedFd<'_>>;
 }

@@ -1,0 +1,63 @@
+//! Refusals of the transport get a reason, like all others.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use tweendeck_proto::MAX_MESSAGE_BYTES;
+use tweendeck_proto::v1::ErrorReason;
+
+use super::status::bare;
+
+/// Wraps a service in [`Reason`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReasonLayer;
+
+impl<S> Layer<S> for ReasonLayer {
+    type Service = Reason<S>;
+
+    fn layer(&self, inner: S) -> Reason<S> {
+        Reason { inner }
+    }
+}
+
+/// Rewrites the one refusal that tonic makes on its own, before a service sees the request: a message that is too large.
+#[derive(Clone, Debug)]
+pub(super) struct Reason<S> {
+    inner: S,
+}
+
+impl<S, Q, B> Service<http::Request<Q>> for Reason<S>
+where
+    S: Service<http::Request<Q>, Response = http::Response<B>>,
+    S::Future: Send + 'static,
+    B: Default,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Q>) -> Self::Future {
+        let answer = self.inner.call(request);
+        Box::pin(async move { answer.await.map(with_reason) })
+    }
+}
+
+fn with_reason<B: Default>(response: http::Response<B>) -> http::Response<B> {
+    match Status::from_header_map(response.headers()) {
+        // tonic's code for a message over max_decoding_message_size; no service of ours uses it.
+        Some(status) if status.code() == Code::OutOfRange => bare(
+            Code::ResourceExhausted,
+            ErrorReason::MessageTooLarge,
+            format!("the request is larger than {MAX_MESSAGE_BYTES} bytes: send less in one call"),
+        )
+        .into_http(),
+        Some(_) | None => response,
+    }
+}

@@ -1,0 +1,191 @@
+//! Sockets, and what stands in front of the services.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::InterceptorLayer;
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
+use tweendeck_proto::v1::node_service_server::NodeServiceServer;
+use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
+use tweendeck_proto::v1::{NodeInfo, NodeUsage, ReportingStatus};
+use tweendeck_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
+
+use super::{limits, peer};
+use crate::registry::Registry;
+
+/// Everything the services answer from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Api {
+    registry: Registry,
+    facts: Arc<Facts>,
+}
+
+/// What the node service tells beside the registry.
+#[derive(Debug)]
+struct Facts {
+    info: watch::Receiver<NodeInfo>,
+    usage: watch::Receiver<NodeUsage>,
+    reporting: watch::Receiver<ReportingStatus>,
+    stopping: watch::Receiver<bool>,
+    started: SystemTime,
+}
+
+impl Api {
+    /// The services over a registry.
+    #[must_use]
+    pub fn new(
+        registry: Registry,
+        info: watch::Receiver<NodeInfo>,
+        usage: watch::Receiver<NodeUsage>,
+        reporting: watch::Receiver<ReportingStatus>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        let started = SystemTime::now();
+        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, started }) }
+    }
+
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.facts.stopping.clone()
+    }
+
+    pub(super) fn info(&self) -> NodeInfo {
+        self.facts.info.borrow().clone()
+    }
+
+    pub(super) fn usage(&self) -> NodeUsage {
+        self.facts.usage.borrow().clone()
+    }
+
+    pub(super) fn reporting(&self) -> ReportingStatus {
+        self.facts.reporting.borrow().clone()
+    }
+
+    pub(super) fn started(&self) -> SystemTime {
+        self.facts.started
+    }
+}
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The unix socket cannot be made.
+    #[error("listen on the unix socket {path}")]
+    Unix {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The TCP port cannot be had.
+    #[error("listen on {address}")]
+    Tcp {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The descriptors cannot be served.
+    #[error("serve reflection")]
+    Reflection(#[source] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("serve")]
+    Transport(#[source] tonic::transport::Error),
+}
+
+/// Sockets that are bound and not yet served.
+#[derive(Debug)]
+pub struct Listeners {
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+}
+
+/// Binds the sockets, so that a caller who connects from now on waits instead of being refused.
+///
+/// # Errors
+/// [`ServeError::Unix`] and [`ServeError::Tcp`].
+pub async fn bind(socket: &Path, listen: Option<SocketAddr>) -> Result<Listeners, ServeError> {
+    let unix = bind_unix(socket).map_err(|source| ServeError::Unix { path: socket.to_owned(), source })?;
+    let tcp = match listen {
+        Some(address) => {
+            Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?)
+        }
+        None => None,
+    };
+    Ok(Listeners { unix, tcp })
+}
+
+/// The store's lock says that no other agent uses this directory, so a socket that lies here is a dead one's.
+#[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves until `stopping` becomes true and the calls in flight are answered.
+///
+/// # Errors
+/// [`ServeError::Reflection`] and [`ServeError::Transport`].
+pub async fn serve(api: Api, listeners: Listeners, max_streams: u32) -> Result<(), ServeError> {
+    let Listeners { unix, tcp } = listeners;
+    let local = router(&api, max_streams).await?;
+    let local = local.serve_with_incoming_shutdown(UnixListenerStream::new(unix), stopped(api.stopping()));
+    let Some(tcp) = tcp else { return local.await.map_err(ServeError::Transport) };
+    let remote = router(&api, max_streams).await?;
+    let remote = remote.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), stopped(api.stopping()));
+    tokio::try_join!(local, remote).map(drop).map_err(ServeError::Transport)
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A closed channel means the same: the agent is going down.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+type Layers = tower::layer::util::Stack<InterceptorLayer<peer::Check>, tower::layer::util::Stack<limits::ReasonLayer, tower::layer::util::Identity>>;
+
+async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeError> {
+    let (health_reporter, health) = tonic_health::server::health_reporter();
+    health_reporter.set_serving::<ContainerServiceServer<Api>>().await;
+    health_reporter.set_serving::<StatsServiceServer<Api>>().await;
+    health_reporter.set_serving::<NodeServiceServer<Api>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let server = Server::builder()
+        .max_concurrent_streams(max_streams)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(20)))
+        .http2_max_header_list_size(16 << 10)
+        .trace_fn(crate::telemetry::request_span)
+        .layer(limits::ReasonLayer)
+        .layer(InterceptorLayer::new(peer::Check::new()));
+    let mut server = server;
+    Ok(server
+        .add_service(health)
+        .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
+        .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
+        .add_service(ContainerServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)))
+}

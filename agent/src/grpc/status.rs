@@ -1,0 +1,187 @@
+//! The one map from errors to gRPC codes and reasons.
+
+use std::collections::HashMap;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tweendeck_proto::v1::ErrorReason;
+use tweendeck_proto::{ERROR_DOMAIN, reason};
+
+use crate::journal::JournalError;
+use crate::workload::CommandError;
+
+/// Why a call is refused.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Fields are wrong; all of them.
+    Fields(Vec<FieldViolation>),
+    /// The kernel cannot do it: field, controller, cgroup version; all of them.
+    Unsupported { violations: Vec<FieldViolation>, controller: String, cgroup_version: String },
+    NotFound { name: String },
+    Exists { name: String },
+    StartFailed { message: String },
+    WaitTimeout { name: String, state: String },
+    NotReady,
+    Denied(String),
+    ResumeToken(&'static str),
+    Internal(String),
+    Command { name: String, error: CommandError },
+    Journal { name: String, error: JournalError },
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Fields(violations) => fields(violations),
+            Refusal::Unsupported { violations, controller, cgroup_version } => {
+                unsupported(violations, controller, cgroup_version)
+            }
+            Refusal::NotFound { name } => plain(
+                Code::NotFound,
+                ErrorReason::ContainerNotFound,
+                format!("there is no container {name:?}; ListContainers shows what there is"),
+            ),
+            Refusal::Exists { name } => plain(
+                Code::AlreadyExists,
+                ErrorReason::ContainerExists,
+                format!("the name {name:?} is taken: choose another, or delete that container first"),
+            ),
+            Refusal::StartFailed { message } => plain(Code::Internal, ErrorReason::StartFailed, message),
+            Refusal::WaitTimeout { name, state } => plain(
+                Code::DeadlineExceeded,
+                ErrorReason::WaitTimeout,
+                format!("container {name:?} is still {state}; what was asked of it goes on"),
+            ),
+            Refusal::NotReady => plain(
+                Code::Unavailable,
+                ErrorReason::AgentNotReady,
+                "the agent is starting up or shutting down; try again".into(),
+            ),
+            Refusal::Denied(message) => plain(Code::PermissionDenied, ErrorReason::PermissionDenied, message),
+            Refusal::ResumeToken(why) => plain(
+                Code::InvalidArgument,
+                ErrorReason::ResumeTokenInvalid,
+                format!("resume_token: {why}; leave it empty to begin anew"),
+            ),
+            Refusal::Internal(message) => plain(Code::Internal, ErrorReason::Internal, message),
+            Refusal::Command { name, error } => command(&name, error),
+            Refusal::Journal { name, error } => journal(&name, error),
+        }
+    }
+}
+
+fn command(name: &str, error: CommandError) -> Status {
+    match error {
+        CommandError::WrongState { state, why } => {
+            let state = state.as_str_name().trim_start_matches("CONTAINER_STATE_");
+            let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
+            with(
+                Code::FailedPrecondition,
+                ErrorReason::WrongState,
+                format!("container {name:?} is {state}: {why}"),
+                metadata,
+            )
+        }
+        CommandError::EtagMismatch { current } => plain(
+            Code::Aborted,
+            ErrorReason::EtagMismatch,
+            format!("container {name:?} has changed since you read it (its etag is {current:?}): read it again"),
+        ),
+        CommandError::UidMismatch { current } => plain(
+            Code::Aborted,
+            ErrorReason::UidMismatch,
+            format!("the name {name:?} now belongs to another container (uid {current}): read it again"),
+        ),
+        CommandError::Busy => plain(
+            Code::ResourceExhausted,
+            ErrorReason::Busy,
+            format!("too many calls wait for container {name:?}; try again later"),
+        ),
+        CommandError::Gone => Refusal::NotFound { name: name.to_owned() }.into(),
+        CommandError::Signal(why) => with(
+            Code::FailedPrecondition,
+            ErrorReason::WrongState,
+            format!("container {name:?} did not get the signal: {why}"),
+            HashMap::new(),
+        ),
+        CommandError::Journal(error) => journal(name, error),
+    }
+}
+
+fn journal(name: &str, error: JournalError) -> Status {
+    match error {
+        JournalError::Unavailable(why) => plain(
+            Code::Unavailable,
+            ErrorReason::StoreUnavailable,
+            format!("the node's store cannot write ({why}): free space in the agent's state directory; what runs goes on"),
+        ),
+        JournalError::Busy => plain(
+            Code::ResourceExhausted,
+            ErrorReason::Busy,
+            "too many calls wait for the node's store; try again later".into(),
+        ),
+        JournalError::Closed => Refusal::NotReady.into(),
+        JournalError::Exists => Refusal::Exists { name: name.to_owned() }.into(),
+        JournalError::Full(limit) => plain(
+            Code::ResourceExhausted,
+            ErrorReason::NodeFull,
+            format!("the node has its {limit} containers (limits.max_containers): delete some, or choose another node"),
+        ),
+        JournalError::RequestIdReused => {
+            let mut status = fields(vec![FieldViolation::new(
+                "request_id",
+                "was used before for another call; take a new one for a new intent",
+            )]);
+            let details = status.get_error_details();
+            let mut own = info(ErrorReason::RequestIdReused, HashMap::new());
+            if let Some(bad) = details.bad_request() {
+                own.set_bad_request(bad.field_violations.clone());
+            }
+            status = Status::with_error_details(Code::InvalidArgument, status.message().to_owned(), own);
+            status
+        }
+    }
+}
+
+fn fields(violations: Vec<FieldViolation>) -> Status {
+    let message = sentence(&violations);
+    let mut details = info(ErrorReason::FieldInvalid, HashMap::new());
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+fn unsupported(violations: Vec<FieldViolation>, controller: String, cgroup_version: String) -> Status {
+    let message = format!("this host cannot do it: {}", sentence(&violations));
+    let field = violations.first().map(|violation| violation.field.clone()).unwrap_or_default();
+    let metadata = HashMap::from([
+        ("field".to_owned(), field),
+        ("controller".to_owned(), controller),
+        ("cgroup_version".to_owned(), cgroup_version),
+    ]);
+    let mut details = info(ErrorReason::UnsupportedOnHost, metadata);
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn sentence(violations: &[FieldViolation]) -> String {
+    let parts: Vec<String> =
+        violations.iter().map(|violation| format!("{}: {}", violation.field, violation.description)).collect();
+    parts.join("; ")
+}
+
+fn plain(code: Code, reason: ErrorReason, message: String) -> Status {
+    with(code, reason, message, HashMap::new())
+}
+
+fn with(code: Code, reason: ErrorReason, message: String, metadata: HashMap<String, String>) -> Status {
+    Status::with_error_details(code, message, info(reason, metadata))
+}
+
+/// A status for the layers below the services.
+pub(super) fn bare(code: Code, reason: ErrorReason, message: String) -> Status {
+    plain(code, reason, message)
+}
+
+fn info(error_reason: ErrorReason, metadata: HashMap<String, String>) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason::name(error_reason), ERROR_DOMAIN, metadata)
+}

@@ -1,0 +1,84 @@
+//! Limits: in range, and something this host can enforce.
+
+use tonic_types::FieldViolation;
+use tweendeck_proto::v1;
+use tweendeck_runtime::cgroup::{self, CgroupError};
+
+use super::super::status::Refusal;
+use super::Violations;
+use crate::host::Host;
+use crate::workload::limits;
+
+const MIB: u64 = 1 << 20;
+/// The kernel's ceiling for PIDs on 64-bit machines (proc_sys_kernel(5), `pid_max`).
+const PID_MAX: u64 = 4_194_304;
+/// The kernel's least CPU time per period, microseconds (sched-bwc.rst).
+const QUOTA_MIN_US: u64 = 1_000;
+
+/// Ranges of a specification's limits.
+pub(in crate::grpc) fn resources(resources: &v1::Resources, memory_bytes: u64, violations: &mut Violations) {
+    if let Some(cpu) = &resources.cpu {
+        cpu_limits(cpu, violations);
+    }
+    if let Some(max) = resources.memory.and_then(|memory| memory.max_bytes) {
+        let allowed = MIB..=memory_bytes;
+        if !allowed.contains(&max) {
+            let text = format!("must be {MIB} (1 MiB) to {memory_bytes} bytes, the memory of this node; it is {max}");
+            violations.add("spec.resources.memory.max_bytes", text);
+        }
+    }
+    if let Some(max) = resources.pids.and_then(|pids| pids.max) {
+        let allowed = (1..=PID_MAX).contains(&max);
+        violations.require(allowed, "spec.resources.pids.max", "must be 1 to 4194304");
+    }
+}
+
+fn cpu_limits(cpu: &v1::CpuResources, violations: &mut Violations) {
+    let within = |value: Option<u32>, min, max| value.is_none_or(|value| (min..=max).contains(&value));
+    violations.require(within(cpu.weight, 1, 10_000), "spec.resources.cpu.weight", "must be 1 to 10000");
+    let period_ok = within(cpu.period_us, 1_000, 1_000_000);
+    violations.require(period_ok, "spec.resources.cpu.period_us", "must be 1000 to 1000000 microseconds");
+    violations.require(
+        cpu.period_us.is_none() || cpu.limit_millis.is_some(),
+        "spec.resources.cpu.period_us",
+        "means nothing without limit_millis; set both or neither",
+    );
+    let limit_ok = within(cpu.limit_millis, 1, 1_000_000);
+    violations.require(limit_ok, "spec.resources.cpu.limit_millis", "must be 1 to 1000000 thousandths of a CPU");
+    let quota = limits(Some(&v1::Resources { cpu: Some(*cpu), ..Default::default() })).cpu_quota_us;
+    if limit_ok && period_ok && quota.is_some_and(|quota| quota < QUOTA_MIN_US) {
+        let text = "gives less than the kernel's least, 1000 microseconds per period; raise it, or lengthen period_us";
+        violations.add("spec.resources.cpu.limit_millis", text);
+    }
+}
+
+/// Whether this host can enforce the limits. Asked after the ranges, so that what is left is the host's lack.
+pub(in crate::grpc) fn supported(host: &Host, resources: Option<&v1::Resources>) -> Result<(), Refusal> {
+    let Err(errors) = cgroup::check(&host.hierarchies, &limits(resources)) else { return Ok(()) };
+    let mut controllers = Vec::new();
+    let mut version = String::new();
+    let violations = errors
+        .into_iter()
+        .map(|error| {
+            if let CgroupError::UnsupportedOnHost { field, controller, version: found } = &error {
+                controllers.push(controller.to_string());
+                version = found.to_string();
+                return FieldViolation::new(api_field(field), error.to_string());
+            }
+            FieldViolation::new("spec.resources", error.to_string())
+        })
+        .collect();
+    Err(Refusal::Unsupported { violations, controller: controllers.join(","), cgroup_version: version })
+}
+
+/// The API's name of a field of the runtime's resource model.
+fn api_field(field: &str) -> &'static str {
+    match field {
+        "cpu_weight" => "spec.resources.cpu.weight",
+        "cpu_quota_us" => "spec.resources.cpu.limit_millis",
+        "cpu_period_us" => "spec.resources.cpu.period_us",
+        "memory_max_bytes" => "spec.resources.memory.max_bytes",
+        "pids_max" => "spec.resources.pids.max",
+        _ => "spec.resources",
+    }
+}

@@ -1,0 +1,142 @@
+//! The specification of a container.
+
+use std::path::{Component, Path};
+
+use tweendeck_proto::v1;
+
+use super::{Violations, duration, resources};
+use crate::host::Host;
+
+/// Most arguments, and most bytes of them: half of what execve(2) takes by default, so that the environment fits too.
+const ARGS_MAX: usize = 4096;
+const TEXT_MAX: usize = 128 << 10;
+const ENV_MAX: usize = 1024;
+const LABELS_MAX: usize = 64;
+const GROUPS_MAX: usize = 64;
+/// Longest path (PATH_MAX less the NUL).
+const PATH_LEN: usize = 4095;
+
+/// Checks a specification; what it refers to on the host is looked at too.
+pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, violations: &mut Violations) -> v1::ContainerSpec {
+    let Some(spec) = spec else {
+        violations.add("spec", "is missing");
+        return v1::ContainerSpec::default();
+    };
+    command(spec, violations);
+    environment(spec, violations);
+    labels(spec, violations);
+    identity(spec, violations);
+    if let Some(limits) = &spec.resources {
+        resources(limits, host.memory_bytes, violations);
+    }
+    if let Some(rootfs) = &spec.rootfs {
+        root(rootfs, violations);
+    }
+    let known = |valid: bool, field: &str, violations: &mut Violations| {
+        violations.require(valid, field, "is not a value this version knows");
+    };
+    known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
+    known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
+    violations.require((0..=64).contains(&spec.stop_signal), "spec.stop_signal", "must be 1 to 64, or 0 for 15 (SIGTERM)");
+    duration(spec.stop_grace, "spec.stop_grace", violations);
+    spec.clone()
+}
+
+fn command(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    let field = "spec.command";
+    violations.require(
+        spec.command.first().is_some_and(|program| !program.is_empty()),
+        field,
+        "must name a program: its path, or a name that is looked up in PATH",
+    );
+    violations.require(spec.command.len() <= ARGS_MAX, field, "has more than 4096 arguments");
+    let bytes: usize = spec.command.iter().map(|argument| argument.len().saturating_add(1)).sum();
+    violations.require(bytes <= TEXT_MAX, field, "has more than 131072 bytes");
+    violations.require(!spec.command.iter().any(|argument| argument.contains('\0')), field, "contains a NUL byte");
+    if !spec.working_dir.is_empty() {
+        absolute(&spec.working_dir, "spec.working_dir", violations);
+    }
+}
+
+fn environment(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    violations.require(spec.env.len() <= ENV_MAX, "spec.env", "has more than 1024 variables");
+    let bytes: usize = spec.env.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(2)).sum();
+    violations.require(bytes <= TEXT_MAX, "spec.env", "has more than 131072 bytes");
+    for (name, value) in &spec.env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            violations.add("spec.env", format!("the name {name:?} must not be empty or contain '=' or NUL"));
+        }
+        if value.contains('\0') {
+            violations.add("spec.env", format!("the value of {name:?} contains a NUL byte"));
+        }
+    }
+}
+
+fn labels(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    violations.require(spec.labels.len() <= LABELS_MAX, "spec.labels", "has more than 64 labels");
+    for (key, value) in &spec.labels {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+        if key.is_empty() || key.len() > 128 || !key.bytes().all(allowed) {
+            let text = format!("the key {key:?} must be 1 to 128 characters of A-Z a-z 0-9 _ . / -");
+            violations.add("spec.labels", text);
+        }
+        if value.len() > 256 {
+            violations.add("spec.labels", format!("the value of {key:?} has more than 256 bytes"));
+        }
+    }
+}
+
+fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    violations.require(
+        spec.hostname.len() <= 64 && spec.hostname.bytes().all(allowed),
+        "spec.hostname",
+        "must be at most 64 bytes of A-Z a-z 0-9 . -",
+    );
+    let Some(user) = &spec.user else { return };
+    // The kernel keeps the highest id to mean "no change" (setresuid(2)).
+    let valid = |id: u32| id != u32::MAX;
+    violations.require(valid(user.uid), "spec.user.uid", "must be 0 to 4294967294");
+    violations.require(valid(user.gid), "spec.user.gid", "must be 0 to 4294967294");
+    let groups = &user.additional_gids;
+    violations.require(groups.len() <= GROUPS_MAX, "spec.user.additional_gids", "has more than 64 groups");
+    let groups_valid = groups.iter().all(|gid| valid(*gid));
+    violations.require(groups_valid, "spec.user.additional_gids", "must each be 0 to 4294967294");
+}
+
+fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
+    use v1::root_filesystem::Source;
+    match &rootfs.source {
+        None => violations.add("spec.rootfs.source", "must be host or directory; leave rootfs out for the host's root"),
+        Some(Source::Host(host)) => {
+            let allowed = host.writable_bytes.is_none_or(|bytes| (1 << 20..=1 << 40).contains(&bytes));
+            let text = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
+            violations.require(allowed, "spec.rootfs.host.writable_bytes", text);
+        }
+        Some(Source::Directory(directory)) => {
+            let field = "spec.rootfs.directory.path";
+            if !absolute(&directory.path, field, violations) {
+                return;
+            }
+            // A look, not a lock: it may be gone by the time of the start, which then fails and says so.
+            if !Path::new(&directory.path).is_dir() {
+                violations.add(field, format!("{:?} is not a directory on this node", directory.path));
+            } else if Path::new(&directory.path).parent().is_none() {
+                violations.add(field, "must not be the host's own root; leave rootfs out to share that read-only");
+            }
+        }
+    }
+}
+
+fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
+    let plain = |component| match component {
+        Component::RootDir | Component::Normal(_) | Component::CurDir => true,
+        Component::ParentDir | Component::Prefix(_) => false,
+    };
+    let valid = path.starts_with('/')
+        && path.len() <= PATH_LEN
+        && !path.contains('\0')
+        && Path::new(path).components().all(plain);
+    violations.require(valid, field, "must be an absolute path of at most 4095 bytes, without '..'");
+    valid
+}

@@ -1,0 +1,44 @@
+//! What every part of the agent needs to know about this node: directories, cgroups, the runtime's binary.
+
+use std::path::PathBuf;
+
+use tweendeck_runtime::bundle::{LogPolicy, Paths};
+use tweendeck_runtime::cgroup::Hierarchies;
+use tweendeck_runtime::launch::RuntimeBinary;
+
+/// The node as the agent found it at start-up; does not change while the agent lives.
+#[derive(Debug)]
+pub struct Host {
+    /// Directory of what is meaningless after a reboot.
+    pub run_dir: PathBuf,
+    /// Directory of what must survive one.
+    pub state_dir: PathBuf,
+    /// Parent of the containers' cgroups, below each hierarchy's mount point.
+    pub cgroup_parent: String,
+    /// How cgroups are mounted.
+    pub hierarchies: Hierarchies,
+    /// The sealed copy of `tweendeck-runtime`.
+    pub runtime: RuntimeBinary,
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// Memory of the machine at start-up, bytes; no limit can be above it.
+    pub memory_bytes: u64,
+    /// How output is kept.
+    pub logs: LogPolicy,
+    /// Host directories that are empty in containers which share the host's root.
+    pub hidden: Vec<PathBuf>,
+}
+
+impl Host {
+    /// Where the files of a container lie.
+    #[must_use]
+    pub fn paths(&self, name: &str) -> Paths {
+        Paths::new(&self.run_dir, &self.state_dir, name)
+    }
+
+    /// A container's cgroup, below each hierarchy's mount point.
+    #[must_use]
+    pub fn cgroup_path(&self, name: &str) -> String {
+        format!("{}/{name}", self.cgroup_parent)
+    }
+}

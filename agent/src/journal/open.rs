@@ -1,0 +1,168 @@
+//! Opening the store: pragmas, schema, and what happens to a damaged file.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+/// The file in the state directory.
+const FILE: &str = "store.db";
+/// Version of the tables below; a store of a later version is refused, not guessed at.
+const SCHEMA: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE containers (name TEXT PRIMARY KEY, uid TEXT NOT NULL, record BLOB NOT NULL) STRICT;
+CREATE TABLE changes (
+    seq INTEGER PRIMARY KEY, unix_ms INTEGER NOT NULL, kind INTEGER NOT NULL,
+    name TEXT NOT NULL, uid TEXT NOT NULL, container BLOB NOT NULL
+) STRICT;
+CREATE INDEX changes_by_container ON changes (name, uid, seq);
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, unix_ms INTEGER NOT NULL, container BLOB NOT NULL
+) STRICT;
+";
+
+/// Why the store cannot be used at all.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory cannot be made or read.
+    #[error("use the state directory {path}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite cannot use the file, and not because it is damaged.
+    #[error("open the store {path}")]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// Another agent has it.
+    #[error("the store {0} is in use: is another tweendeckd running with this state directory?")]
+    InUse(PathBuf),
+    /// Made by a later version.
+    #[error("the store {path} has schema {found}; this version knows up to {SCHEMA}: install the later version again")]
+    Later {
+        /// Which.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+    },
+    /// The store's thread cannot be started.
+    #[error("start the journal thread")]
+    Thread(#[source] io::Error),
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Identity of the sequence.
+    pub journal_id: String,
+    /// Number of its latest entry.
+    pub head: u64,
+    /// Where a damaged store was moved to, if there was one.
+    pub moved_aside: Option<PathBuf>,
+}
+
+pub(super) fn open(directory: &Path) -> Result<(Connection, Opened), OpenError> {
+    std::fs::create_dir_all(directory)
+        .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
+    let path = directory.join(FILE);
+    match try_open(&path) {
+        Ok((connection, journal_id, head)) => Ok((connection, Opened { journal_id, head, moved_aside: None })),
+        Err(TryError::Fatal(error)) => Err(error),
+        Err(TryError::Damaged(why)) => {
+            let aside = move_aside(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
+            tracing::error!(store = %path.display(), moved_to = %aside.display(), why, "the store is damaged: moved aside, starting anew");
+            match try_open(&path) {
+                Ok((connection, journal_id, head)) => {
+                    Ok((connection, Opened { journal_id, head, moved_aside: Some(aside) }))
+                }
+                Err(TryError::Fatal(error)) => Err(error),
+                Err(TryError::Damaged(why)) => Err(OpenError::Directory { path, source: io::Error::other(why) }),
+            }
+        }
+    }
+}
+
+enum TryError {
+    Damaged(String),
+    Fatal(OpenError),
+}
+
+fn try_open(path: &Path) -> Result<(Connection, String, u64), TryError> {
+    let classify = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            TryError::Damaged(source.to_string())
+        }
+        Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked) => {
+            TryError::Fatal(OpenError::InUse(path.to_owned()))
+        }
+        _ => TryError::Fatal(OpenError::Open { path: path.to_owned(), source }),
+    };
+    let connection = Connection::open(path).map_err(classify)?;
+    configure(&connection).map_err(classify)?;
+    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(classify)?;
+    if check != "ok" {
+        return Err(TryError::Damaged(check));
+    }
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(classify)?;
+    match version {
+        0 => create(&connection).map_err(classify)?,
+        SCHEMA => {}
+        found => return Err(TryError::Fatal(OpenError::Later { path: path.to_owned(), found })),
+    }
+    let (id, head) = identity(&connection).map_err(classify)?;
+    id.map(|id| (connection, id, head)).ok_or_else(|| TryError::Damaged("the store has no identity".into()))
+}
+
+fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(std::time::Duration::from_millis(500))?;
+    // EXCLUSIVE before WAL: the index then lives in this process' memory, and no second agent gets in.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
+    let id = uuid::Uuid::new_v4().to_string();
+    connection.execute_batch(&format!(
+        "BEGIN EXCLUSIVE; {TABLES} INSERT INTO meta VALUES ('journal_id', '{id}'); PRAGMA user_version = {SCHEMA}; COMMIT;"
+    ))
+}
+
+fn identity(connection: &Connection) -> Result<(Option<String>, u64), rusqlite::Error> {
+    let id = connection
+        .query_row("SELECT value FROM meta WHERE key = 'journal_id'", [], |row| row.get(0))
+        .optional()?;
+    let head: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM changes", [], |row| row.get(0))?;
+    Ok((id, u64::try_from(head).unwrap_or(0)))
+}
+
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let aside = path.with_extension(format!("db.damaged-{seconds}"));
+    std::fs::rename(path, &aside)?;
+    for suffix in ["-wal", "-shm"] {
+        let mut side = path.as_os_str().to_owned();
+        side.push(suffix);
+        let mut target = aside.as_os_str().to_owned();
+        target.push(suffix);
+        match std::fs::rename(&side, &target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(aside)
+}

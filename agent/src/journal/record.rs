@@ -1,0 +1,156 @@
+//! A container as it is stored: what callers see, and what the lifecycle needs beside it.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use tweendeck_proto::v1;
+
+use crate::lifecycle::{End, Phase, State};
+
+/// A container as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// What callers see. `revision` and `etag` are set by the journal, `status.state` follows `state`.
+    pub container: v1::Container,
+    /// Where it is in its life.
+    pub state: State,
+    /// The kernel's boot id at its last start.
+    pub boot_id: String,
+}
+
+/// Why stored bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not the message it should be.
+    #[error("decode a container record")]
+    Decode(#[source] prost::DecodeError),
+    /// A value this version does not know.
+    #[error("container record: unknown phase {0}")]
+    Phase(i32),
+}
+
+/// The stored form. Tags are never reused; unknown ones are kept out by the schema version.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Stored {
+    #[prost(message, optional, tag = "1")]
+    container: Option<v1::Container>,
+    #[prost(int32, tag = "2")]
+    phase: i32,
+    #[prost(uint32, tag = "3")]
+    attempt: u32,
+    #[prost(bool, tag = "4")]
+    ephemeral: bool,
+    #[prost(bool, tag = "5")]
+    deleting: bool,
+    #[prost(uint64, tag = "6")]
+    grace_ms: u64,
+    #[prost(string, tag = "7")]
+    boot_id: String,
+}
+
+impl Record {
+    /// Name of the container.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.container.name
+    }
+
+    /// Identity of the container.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.container.uid
+    }
+
+    /// What was asked.
+    #[must_use]
+    pub fn spec(&self) -> v1::ContainerSpec {
+        self.container.spec.clone().unwrap_or_default()
+    }
+
+    /// The part of the status that can be changed; made when absent.
+    pub fn status_mut(&mut self) -> &mut v1::ContainerStatus {
+        self.container.status.get_or_insert_default()
+    }
+
+    /// Sets the state, and what callers see of it.
+    pub fn set_state(&mut self, state: State) {
+        let (visible, attempt, deleting) = (state.visible(), state.attempt, state.deleting);
+        self.state = state;
+        let status = self.status_mut();
+        status.set_state(visible);
+        status.attempt = attempt;
+        status.deleting = deleting;
+    }
+
+    /// Gives the record its place in the journal.
+    pub(super) fn set_revision(&mut self, sequence: u64, unix_ms: i64) {
+        self.container.update_time = Some(prost_types::Timestamp {
+            seconds: unix_ms.div_euclid(1000),
+            nanos: i32::try_from(unix_ms.rem_euclid(1000)).unwrap_or(0).saturating_mul(1_000_000),
+        });
+        self.container.revision = sequence;
+        self.container.etag = format!("{sequence:x}");
+    }
+
+    /// The stored form.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (phase, grace) = phase_number(&self.state.phase);
+        let stored = Stored {
+            container: Some(self.container.clone()),
+            phase,
+            attempt: self.state.attempt,
+            ephemeral: self.state.ephemeral,
+            deleting: self.state.deleting,
+            grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
+            boot_id: self.boot_id.clone(),
+        };
+        stored.encode_to_vec()
+    }
+
+    /// A record from its stored form.
+    ///
+    /// # Errors
+    /// [`RecordError`] when the bytes are not one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored = Stored::decode(bytes).map_err(RecordError::Decode)?;
+        let phase = phase_from(stored.phase, Duration::from_millis(stored.grace_ms))?;
+        let state =
+            State { phase, attempt: stored.attempt, ephemeral: stored.ephemeral, deleting: stored.deleting };
+        Ok(Self { container: stored.container.unwrap_or_default(), state, boot_id: stored.boot_id })
+    }
+}
+
+fn phase_number(phase: &Phase) -> (i32, Duration) {
+    let number = match phase {
+        Phase::Created => 1,
+        Phase::Starting => 2,
+        Phase::Running => 3,
+        Phase::Stopping { grace } => return (4, *grace),
+        Phase::Killing => 5,
+        Phase::Reaping { end: End::Ended } => 6,
+        Phase::Reaping { end: End::StartFailed } => 7,
+        Phase::Reaping { end: End::Lost } => 8,
+        Phase::Stopped => 9,
+        Phase::Removing => 10,
+        Phase::Removed => 11,
+    };
+    (number, Duration::ZERO)
+}
+
+fn phase_from(number: i32, grace: Duration) -> Result<Phase, RecordError> {
+    Ok(match number {
+        1 => Phase::Created,
+        2 => Phase::Starting,
+        3 => Phase::Running,
+        4 => Phase::Stopping { grace },
+        5 => Phase::Killing,
+        6 => Phase::Reaping { end: End::Ended },
+        7 => Phase::Reaping { end: End::StartFailed },
+        8 => Phase::Reaping { end: End::Lost },
+        9 => Phase::Stopped,
+        10 => Phase::Removing,
+        11 => Phase::Removed,
+        unknown => return Err(RecordError::Phase(unknown)),
+    })
+}

@@ -1,0 +1,157 @@
+//! The journal on a real disk: what it promises about order, repeats and damage.
+
+use super::*;
+use crate::lifecycle::{Phase, State};
+
+fn record(name: &str) -> Box<Record> {
+    let mut record = Record {
+        container: v1::Container { name: name.into(), uid: format!("uid-{name}"), ..Default::default() },
+        state: State::created(false),
+        boot_id: "boot".into(),
+    };
+    record.set_state(State::created(false));
+    Box::new(record)
+}
+
+const ROOMY: Retention = Retention { max_entries: 1000, max_containers: 1000 };
+
+fn open(directory: &Path) -> (Journal, Opened) {
+    // The old thread closes its file when its last handle goes; the exclusive lock says when that is.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        match Journal::open(directory, ROOMY) {
+            Err(OpenError::InUse(_)) if std::time::Instant::now() < deadline => {}
+            opened => return opened.expect("the store opens"),
+        }
+    }
+}
+
+fn create(name: &str) -> Commit {
+    Commit { change: Change::Create(record(name)), request: None }
+}
+
+fn done(committed: Committed) -> Record {
+    match committed {
+        Committed::Done(record) => *record,
+        Committed::Repeated(container) => panic!("repeated: {container:?}"),
+    }
+}
+
+#[tokio::test]
+async fn entries_are_numbered_without_holes_and_survive_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, opened) = open(dir.path());
+    for name in ["a", "b", "c"] {
+        journal.commit(create(name)).await.unwrap();
+    }
+    drop(journal);
+    let (journal, reopened) = open(dir.path());
+    assert_eq!((reopened.journal_id, reopened.head), (opened.journal_id, 3));
+    let record = done(journal.commit(Commit { change: Change::Delete(record("b")), request: None }).await.unwrap());
+    assert_eq!(record.container.revision, 4);
+    let page = journal.after(0, 100).await.unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let (records, head) = journal.snapshot().await.unwrap();
+    assert_eq!((records.iter().map(Record::name).collect::<Vec<_>>(), head), (vec!["a", "c"], 4));
+    let last = journal.last_of("b".into(), "uid-b".into()).await.unwrap().unwrap();
+    assert_eq!(last.kind, v1::ChangeKind::Deleted);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once_even_by_creates_that_share_a_transaction() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let creates = (0..40).map(|_| journal.commit(create("same")));
+    let results = futures_join(creates).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(JournalError::Exists))));
+    assert_eq!(*journal.head().borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_first_answer_and_another_payload_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let request = |digest| Some(Request { id: "r1".into(), digest: [digest; 32] });
+    let first = done(journal.commit(Commit { request: request(1), ..create("a") }).await.unwrap());
+    match journal.commit(Commit { request: request(1), ..create("a") }).await.unwrap() {
+        Committed::Repeated(container) => assert_eq!(*container, first.container),
+        Committed::Done(record) => panic!("done twice: {record:?}"),
+    }
+    let refused = journal.commit(Commit { request: request(2), ..create("b") }).await;
+    assert!(matches!(refused, Err(JournalError::RequestIdReused)), "{refused:?}");
+    assert_eq!(*journal.head().borrow(), 1);
+}
+
+#[tokio::test]
+async fn a_full_node_refuses_one_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), Retention { max_entries: 10, max_containers: 2 }).unwrap();
+    journal.commit(create("a")).await.unwrap();
+    journal.commit(create("b")).await.unwrap();
+    assert!(matches!(journal.commit(create("c")).await, Err(JournalError::Full(2))));
+    journal.commit(Commit { change: Change::Delete(record("a")), request: None }).await.unwrap();
+    journal.commit(create("c")).await.unwrap();
+}
+
+#[tokio::test]
+async fn old_entries_are_pruned_and_the_page_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), Retention { max_entries: 100, max_containers: 1000 }).unwrap();
+    journal.commit(create("a")).await.unwrap();
+    for _ in 0..600 {
+        journal.commit(Commit { change: Change::Update(record("a")), request: None }).await.unwrap();
+    }
+    let page = journal.after(0, 5).await.unwrap();
+    assert!(page.oldest > 1, "oldest {}", page.oldest);
+    assert_eq!(page.entries.first().map(|entry| entry.sequence), Some(page.oldest));
+    assert_eq!(page.head, 601);
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_moved_aside_and_a_new_one_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("store.db"), vec![0x5a; 8192]).unwrap();
+    let (journal, opened) = open(dir.path());
+    let aside = opened.moved_aside.expect("moved aside");
+    assert_eq!(std::fs::read(aside).unwrap(), vec![0x5a; 8192]);
+    journal.commit(create("a")).await.unwrap();
+}
+
+#[test]
+fn a_second_agent_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_journal, _) = open(dir.path());
+    assert!(matches!(Journal::open(dir.path(), ROOMY), Err(OpenError::InUse(_))));
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_record_survives_encoding(attempt: u32, ephemeral: bool, deleting: bool, grace in 0_u64..1 << 40, index in 0_usize..11) {
+        let phases = [
+            Phase::Created, Phase::Starting, Phase::Running,
+            Phase::Stopping { grace: std::time::Duration::from_millis(grace) }, Phase::Killing,
+            Phase::Reaping { end: crate::lifecycle::End::Ended }, Phase::Reaping { end: crate::lifecycle::End::StartFailed },
+            Phase::Reaping { end: crate::lifecycle::End::Lost }, Phase::Stopped, Phase::Removing, Phase::Removed,
+        ];
+        let mut record = record("a");
+        record.set_state(State { phase: phases[index].clone(), attempt, ephemeral, deleting });
+        proptest::prop_assert_eq!(Record::decode(&record.encode()).unwrap(), *record);
+    }
+
+    #[test]
+    fn decoding_anything_never_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+        let _ = Record::decode(&bytes);
+    }
+}
+
+async fn futures_join<T>(futures: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>) -> Vec<T>
+where
+    T: Send + 'static,
+{
+    let mut set = tokio::task::JoinSet::new();
+    for future in futures {
+        set.spawn(future);
+    }
+    set.join_all().await
+}

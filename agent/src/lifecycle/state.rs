@@ -1,0 +1,172 @@
+//! The words of the life of a container.
+
+use std::time::Duration;
+
+use tweendeck_proto::v1::ContainerState;
+
+/// Where a container is, as far as decisions depend on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Which part of its life.
+    pub phase: Phase,
+    /// How often it has been started.
+    pub attempt: u32,
+    /// Delete it when it has stopped.
+    pub ephemeral: bool,
+    /// A delete has been accepted; carry it out as soon as nothing runs.
+    pub deleting: bool,
+}
+
+/// A part of the life of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It exists and has not been started.
+    Created,
+    /// A start has been accepted; the supervisor may or may not exist yet.
+    Starting,
+    /// The command runs.
+    Running,
+    /// The stop signal has been sent; SIGKILL follows after the grace period.
+    Stopping {
+        /// The grace period.
+        grace: Duration,
+    },
+    /// SIGKILL has been sent to everything in it.
+    Killing,
+    /// It ended; what it leaves in the kernel is being removed.
+    Reaping {
+        /// How it ended.
+        end: End,
+    },
+    /// It has ended and left nothing.
+    Stopped,
+    /// It is deleted; its files are being removed.
+    Removing,
+    /// It is gone.
+    Removed,
+}
+
+/// How an attempt ended, as far as decisions depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The command ran and ended.
+    Ended,
+    /// The command never ran.
+    StartFailed,
+    /// Nobody saw the end.
+    Lost,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A caller wants it started.
+    Start,
+    /// A caller wants it stopped.
+    Stop {
+        /// Between the stop signal and SIGKILL.
+        grace: Duration,
+    },
+    /// A caller wants it deleted.
+    Delete {
+        /// Kill it first if it runs.
+        force: bool,
+    },
+    /// A caller wants a signal sent.
+    Signal,
+    /// The supervisor says the command has been executed.
+    Launched,
+    /// The grace period is over.
+    GraceOver,
+    /// The attempt is over.
+    Over {
+        /// How.
+        end: End,
+    },
+    /// Nothing of it is left in the kernel.
+    TornDown,
+    /// Something of it is left in the kernel.
+    TeardownFailed,
+    /// Its files are gone.
+    Purged,
+    /// Some of its files are left.
+    PurgeFailed,
+}
+
+/// What is to be done. Each is idempotent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Spawn a supervisor for the current attempt. Ends in `Launched` or `Over`.
+    Launch,
+    /// Send the container's stop signal to the command.
+    SignalStop,
+    /// Raise `GraceOver` after this long.
+    ArmGrace(Duration),
+    /// SIGKILL everything in it. Ends in `Over`.
+    KillAll,
+    /// Send the signal the caller asked for.
+    SendSignal,
+    /// Remove what it leaves in the kernel. Ends in `TornDown` or `TeardownFailed`.
+    Teardown,
+    /// The same, a little later.
+    RetryTeardown,
+    /// Remove its files. Ends in `Purged` or `PurgeFailed`.
+    Purge,
+    /// The same, a little later.
+    RetryPurge,
+}
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The state to make durable first.
+    pub next: State,
+    /// What to do then, in this order.
+    pub effects: Vec<Effect>,
+}
+
+/// Why an event cannot be taken in this state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A caller asked for something the state does not allow.
+    #[error("{0}")]
+    WrongState(&'static str),
+    /// An event of an effect that was not under way: a bug, or a late answer. The state stays.
+    #[error("unexpected event")]
+    Unexpected,
+}
+
+impl State {
+    /// The state of a container that has just been created.
+    #[must_use]
+    pub fn created(ephemeral: bool) -> Self {
+        Self { phase: Phase::Created, attempt: 0, ephemeral, deleting: false }
+    }
+
+    /// What callers see.
+    #[must_use]
+    pub fn visible(&self) -> ContainerState {
+        match self.phase {
+            Phase::Created => ContainerState::Created,
+            Phase::Starting => ContainerState::Starting,
+            Phase::Running => ContainerState::Running,
+            Phase::Stopping { .. } | Phase::Killing => ContainerState::Stopping,
+            Phase::Reaping { end: End::StartFailed } => ContainerState::Aborting,
+            Phase::Reaping { end: End::Ended | End::Lost } => ContainerState::Stopping,
+            Phase::Stopped | Phase::Removing | Phase::Removed => ContainerState::Stopped,
+        }
+    }
+
+    /// Whether there is, or may be, a supervisor.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing => true,
+            Phase::Created | Phase::Reaping { .. } | Phase::Stopped | Phase::Removing | Phase::Removed => false,
+        }
+    }
+
+    pub(super) fn into(self, phase: Phase) -> Self {
+        Self { phase, ..self }
+    }
+}

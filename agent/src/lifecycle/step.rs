@@ -1,0 +1,186 @@
+//! The decisions, one function per phase.
+
+use std::time::Duration;
+
+use super::state::{Effect, End, Event, Phase, Refusal, State, Step};
+
+type Decision = Result<Step, Refusal>;
+
+/// What follows from `event` in `state`. Touches nothing; the same arguments give the same answer.
+///
+/// # Errors
+/// [`Refusal::WrongState`] for a caller's event the state does not allow, [`Refusal::Unexpected`] for an effect's event that does not
+/// belong here. The state then stays as it is.
+pub fn step(state: &State, event: &Event) -> Decision {
+    match &state.phase {
+        Phase::Created | Phase::Stopped => at_rest(state, event),
+        Phase::Starting => starting(state, event),
+        Phase::Running => running(state, event),
+        Phase::Stopping { grace } => stopping(state, *grace, event),
+        Phase::Killing => killing(state, event),
+        Phase::Reaping { .. } => reaping(state, event),
+        Phase::Removing => removing(state, event),
+        Phase::Removed => removed(event),
+    }
+}
+
+fn at_rest(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start if state.deleting => Err(BEING_DELETED),
+        Event::Start => {
+            let next = State { attempt: state.attempt.saturating_add(1), ..state.clone() };
+            go(next.into(Phase::Starting), [Effect::Launch])
+        }
+        Event::Stop { .. } => stay(state),
+        Event::Delete { .. } => delete_now(state),
+        Event::Signal => Err(Refusal::WrongState("it does not run")),
+        Event::Launched
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::TornDown
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn starting(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start if state.deleting => Err(BEING_DELETED),
+        Event::Start => stay(state),
+        // The command has hardly begun, if at all: there is nobody to ask politely.
+        Event::Stop { .. } => kill(state),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => Err(Refusal::WrongState("it is being started; wait until it runs")),
+        Event::Launched => go(state.clone().into(Phase::Running), []),
+        Event::Over { end } => reap(state, *end),
+        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
+    }
+}
+
+fn running(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start => stay(state),
+        Event::Stop { grace } if grace.is_zero() => kill(state),
+        Event::Stop { grace } => go(
+            state.clone().into(Phase::Stopping { grace: *grace }),
+            [Effect::SignalStop, Effect::ArmGrace(*grace)],
+        ),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Over { end } => reap(state, *end),
+        Event::Launched
+        | Event::GraceOver
+        | Event::TornDown
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
+    match event {
+        Event::Start => Err(Refusal::WrongState("it is stopping; wait until it has stopped")),
+        Event::Stop { grace } if grace.is_zero() => kill(state),
+        // A second stop may shorten the grace period, never lengthen it.
+        Event::Stop { grace } if *grace < current => {
+            go(state.clone().into(Phase::Stopping { grace: *grace }), [Effect::ArmGrace(*grace)])
+        }
+        Event::Stop { .. } => stay(state),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::GraceOver => kill(state),
+        Event::Over { end } => reap(state, *end),
+        // The supervisor repeats its state to a client that connects.
+        Event::Launched => stay(state),
+        Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn killing(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
+        Event::Stop { .. } => stay(state),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        // It became executable between our decision and its death; SIGKILL is on its way.
+        Event::Launched => stay(state),
+        Event::Over { end } => reap(state, *end),
+        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
+    }
+}
+
+fn reaping(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start => Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped")),
+        Event::Stop { .. } => stay(state),
+        Event::Delete { .. } => go(State { deleting: true, ..state.clone() }, []),
+        Event::Signal => Err(Refusal::WrongState("it has ended")),
+        Event::TornDown if state.deleting || state.ephemeral => delete_now(state),
+        Event::TornDown => go(state.clone().into(Phase::Stopped), []),
+        Event::TeardownFailed => go(state.clone(), [Effect::RetryTeardown]),
+        Event::Launched | Event::GraceOver | Event::Over { .. } | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
+    }
+}
+
+fn removing(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start | Event::Signal => Err(BEING_DELETED),
+        Event::Stop { .. } | Event::Delete { .. } => stay(state),
+        Event::Purged => go(state.clone().into(Phase::Removed), []),
+        Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
+        Event::Launched
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::TornDown
+        | Event::TeardownFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn removed(event: &Event) -> Decision {
+    match event {
+        Event::Start | Event::Signal | Event::Stop { .. } | Event::Delete { .. } => Err(BEING_DELETED),
+        Event::Launched
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::TornDown
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+const BEING_DELETED: Refusal = Refusal::WrongState("it is being deleted");
+
+fn go(next: State, effects: impl Into<Vec<Effect>>) -> Decision {
+    Ok(Step { next, effects: effects.into() })
+}
+
+fn stay(state: &State) -> Decision {
+    go(state.clone(), [])
+}
+
+fn kill(state: &State) -> Decision {
+    go(state.clone().into(Phase::Killing), [Effect::KillAll])
+}
+
+fn reap(state: &State, end: End) -> Decision {
+    go(state.clone().into(Phase::Reaping { end }), [Effect::Teardown])
+}
+
+fn delete_now(state: &State) -> Decision {
+    go(State { deleting: true, ..state.clone().into(Phase::Removing) }, [Effect::Purge])
+}
+
+fn delete_live(state: &State, force: bool) -> Decision {
+    if !force {
+        return Err(Refusal::WrongState("it is running; stop it first, or delete with force"));
+    }
+    kill(&State { deleting: true, ..state.clone() })
+}

@@ -1,0 +1,237 @@
+//! The actor's loop: one thing at a time, facts before wishes.
+
+use std::collections::{HashMap, VecDeque};
+use std::future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::command::{Accepted, Command, CommandError};
+use super::link::{self, Link, News};
+use super::{Handle, Surroundings};
+use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
+use crate::lifecycle::{Effect, Event, Observed, Phase, Resumption, State, resume, step};
+use crate::tasks;
+
+/// Commands that may wait for one container before callers are told `Busy`.
+const QUEUE: usize = 64;
+/// How long a fact waits before it is offered to a failing store again, at first and at most.
+const STORE_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What a new actor finds of its container on the node.
+#[derive(Debug)]
+pub struct Outlook {
+    /// The supervisor's connection, if there is one.
+    pub link: Option<Link>,
+    /// What else was found.
+    pub observed: Observed,
+}
+
+impl Outlook {
+    /// Of a container that was just created.
+    #[must_use]
+    pub fn new_container() -> Self {
+        Self { link: None, observed: Observed::Unlaunched }
+    }
+}
+
+/// Starts the actor of a durable record.
+#[must_use]
+pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
+    let (sender, commands) = mpsc::channel(QUEUE);
+    let (view_sender, view) = watch::channel(Arc::new(record.clone()));
+    let actor = Actor {
+        around,
+        record,
+        view: view_sender,
+        link: outlook.link,
+        todo: VecDeque::new(),
+        signals: HashMap::new(),
+        grace_over: None,
+        retry: None,
+        failures: 0,
+    };
+    tasks::spawn("container", actor.run(commands, outlook.observed));
+    Handle { commands: sender, view }
+}
+
+pub(super) struct Actor {
+    pub(super) around: Surroundings,
+    /// The container as it last was durable.
+    pub(super) record: Record,
+    view: watch::Sender<Arc<Record>>,
+    pub(super) link: Option<Link>,
+    /// Effects of durable steps, still to be carried out.
+    pub(super) todo: VecDeque<Effect>,
+    /// Signals on their way, by the id the supervisor will answer with.
+    pub(super) signals: HashMap<u64, PendingSignal>,
+    pub(super) grace_over: Option<Instant>,
+    /// An effect to be tried again, and when.
+    pub(super) retry: Option<(Instant, Effect)>,
+    /// How often the present effect has failed in a row.
+    pub(super) failures: u32,
+}
+
+/// A signal that has been sent and not yet answered.
+pub(super) struct PendingSignal {
+    pub(super) request: Option<Request>,
+    pub(super) reply: oneshot::Sender<Result<Accepted, CommandError>>,
+}
+
+/// The journal is closed: the agent is going down, and so is the actor.
+#[derive(Debug)]
+pub(super) struct ShuttingDown;
+
+impl Actor {
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>, observed: Observed) {
+        if self.resume(observed).await.is_err() {
+            return;
+        }
+        loop {
+            match self.turn(&mut commands).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(ShuttingDown) => return,
+            }
+        }
+        self.around.observer.removed(&self.record);
+    }
+
+    async fn resume(&mut self, observed: Observed) -> Result<(), ShuttingDown> {
+        match resume(&self.record.state, observed) {
+            Resumption::Effects(effects) => {
+                self.todo.extend(effects);
+                Ok(())
+            }
+            Resumption::Event(_) => self.ended().await,
+        }
+    }
+
+    /// One turn; `false` when the container is gone.
+    async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<bool, ShuttingDown> {
+        if let Some(effect) = self.todo.pop_front() {
+            self.carry_out(effect).await?;
+            return Ok(true);
+        }
+        if self.record.state.phase == Phase::Removed {
+            return Ok(false);
+        }
+        let (grace_over, retry_at) = (self.grace_over, self.retry.as_ref().map(|(at, _)| *at));
+        // In this order: what has happened counts before what time says, and both before what callers wish,
+        // so that a wish is judged by the latest state.
+        tokio::select! { biased;
+            news = link::next(&mut self.link) => self.news(news).await?,
+            () = at(grace_over) => {
+                self.grace_over = None;
+                self.happened(Event::GraceOver, |_| {}).await?;
+            }
+            () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
+            command = commands.recv() => match command {
+                Some(command) => self.command(command).await?,
+                // Every handle is gone; the registry keeps one as long as the container exists.
+                None => return Ok(false),
+            },
+        }
+        Ok(true)
+    }
+
+    async fn news(&mut self, news: News) -> Result<(), ShuttingDown> {
+        match news {
+            News::Status(status) => self.status(&status).await,
+            News::Reply { id, error } => self.signal_answered(id, error).await,
+            News::Closed => {
+                self.link = None;
+                if self.record.state.is_live() { self.ended().await } else { Ok(()) }
+            }
+        }
+    }
+
+    /// Takes an event that has happened: it is made durable however long that takes, then its effects are queued.
+    pub(super) async fn happened(&mut self, event: Event, amend: impl FnOnce(&mut Record)) -> Result<(), ShuttingDown> {
+        let decision = match step(&self.record.state, &event) {
+            Ok(decision) => decision,
+            Err(refusal) => {
+                tracing::debug!(container = self.record.name(), ?event, phase = ?self.record.state.phase, %refusal, "event ignored");
+                return Ok(());
+            }
+        };
+        let mut next = self.record.clone();
+        amend(&mut next);
+        next.set_state(decision.next);
+        if next != self.record {
+            self.commit_fact(next).await?;
+        }
+        self.todo.extend(decision.effects);
+        Ok(())
+    }
+
+    /// Makes a fact durable, trying again for as long as the store refuses.
+    pub(super) async fn commit_fact(&mut self, next: Record) -> Result<(), ShuttingDown> {
+        let mut backoff = STORE_BACKOFF.0;
+        loop {
+            match self.commit(next.clone(), None).await {
+                Ok(_) => return Ok(()),
+                Err(JournalError::Closed) => return Err(ShuttingDown),
+                Err(error) => {
+                    tracing::warn!(container = self.record.name(), %error, "a fact cannot be stored yet");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(STORE_BACKOFF.1);
+                }
+            }
+        }
+    }
+
+    /// Makes `next` durable and publishes it. `None`: the request had been committed before.
+    pub(super) async fn commit(
+        &mut self,
+        next: Record,
+        request: Option<Request>,
+    ) -> Result<Option<Arc<Record>>, JournalError> {
+        let change = match next.state.phase {
+            Phase::Removed => Change::Delete(Box::new(next)),
+            Phase::Created
+            | Phase::Starting
+            | Phase::Running
+            | Phase::Stopping { .. }
+            | Phase::Killing
+            | Phase::Reaping { .. }
+            | Phase::Stopped
+            | Phase::Removing => Change::Update(Box::new(next)),
+        };
+        match self.around.journal.commit(Commit { change, request }).await? {
+            Committed::Done(record) => Ok(Some(self.publish(*record))),
+            Committed::Repeated(_) => Ok(None),
+        }
+    }
+
+    fn publish(&mut self, record: Record) -> Arc<Record> {
+        log_transition(&self.record.state, &record);
+        self.record = record;
+        let shared = Arc::new(self.record.clone());
+        self.view.send_replace(shared.clone());
+        self.around.observer.changed(&shared);
+        shared
+    }
+}
+
+fn log_transition(before: &State, after: &Record) {
+    if before.phase != after.state.phase {
+        tracing::info!(
+            container = after.name(),
+            attempt = after.state.attempt,
+            from = before.visible().as_str_name(),
+            to = after.state.visible().as_str_name(),
+            phase = ?after.state.phase,
+            "container"
+        );
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => future::pending().await,
+    }
+}

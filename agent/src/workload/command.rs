@@ -1,0 +1,90 @@
+//! What callers may ask of an actor, and what they get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tweendeck_proto::v1;
+use tweendeck_runtime::control::Scope;
+
+use crate::journal::{JournalError, Record, Request};
+
+/// A command, as it waits in the actor's channel.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) op: Op,
+    pub(super) precondition: Precondition,
+    pub(super) request: Option<Request>,
+    pub(super) validate_only: bool,
+    pub(super) reply: oneshot::Sender<Result<Accepted, CommandError>>,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    Start,
+    /// `None`: the container's own grace period.
+    Stop {
+        grace: Option<Duration>,
+    },
+    Delete {
+        force: bool,
+    },
+    Signal {
+        signal: i32,
+        scope: Scope,
+    },
+}
+
+/// What must be true for a command to be carried out. Empty means anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// The container's identity.
+    pub uid: String,
+    /// The container's latest change.
+    pub etag: String,
+}
+
+/// A command has been accepted and what it asks is durable.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// The container at that moment.
+    pub record: Arc<Record>,
+}
+
+/// Why a command was refused. Nothing has changed then.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The state does not allow it.
+    #[error("{why}")]
+    WrongState {
+        /// The state.
+        state: v1::ContainerState,
+        /// What is in the way.
+        why: &'static str,
+    },
+    /// It changed since the caller read it.
+    #[error("the container has changed: its etag is {current:?}")]
+    EtagMismatch {
+        /// The present etag.
+        current: String,
+    },
+    /// The name belongs to another container now.
+    #[error("the name now belongs to the container {current:?}")]
+    UidMismatch {
+        /// The present uid.
+        current: String,
+    },
+    /// Too many commands wait for this container.
+    #[error("too many calls wait for this container")]
+    Busy,
+    /// The container has just been deleted.
+    #[error("the container is gone")]
+    Gone,
+    /// The signal could not be delivered.
+    #[error("send the signal: {0}")]
+    Signal(String),
+    /// The store refused.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}

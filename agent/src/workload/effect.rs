@@ -1,0 +1,280 @@
+//! Carrying out effects, and judging commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout};
+use tweendeck_proto::v1;
+use tweendeck_runtime::control::Scope;
+use tweendeck_runtime::launch::{Launched, SupervisorChild, launch};
+use tweendeck_runtime::teardown;
+
+use super::actor::{Actor, PendingSignal, ShuttingDown};
+use super::command::{Accepted, Command, CommandError, Op};
+use super::link::{self, Link, News};
+use super::plan::plan;
+use crate::journal::{JournalError, Record};
+use crate::lifecycle::{Effect, Event, Refusal, step};
+use crate::{blocking, tasks};
+
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+/// How long a supervisor that has reported the end may take to clean up and leave.
+const LEAVE: Duration = Duration::from_secs(5);
+/// How long until a failed effect is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+impl Actor {
+    pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<(), ShuttingDown> {
+        match effect {
+            Effect::Launch => self.launch().await,
+            Effect::SignalStop => {
+                let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
+                self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
+                Ok(())
+            }
+            Effect::ArmGrace(grace) => {
+                self.grace_over = Some(Instant::now() + grace);
+                Ok(())
+            }
+            Effect::KillAll => {
+                self.grace_over = None;
+                self.send(SIGKILL, Scope::All);
+                Ok(())
+            }
+            // Sent where the command is judged, because its caller waits for the answer.
+            Effect::SendSignal => Ok(()),
+            Effect::Teardown => self.tear_down().await,
+            Effect::Purge => self.purge().await,
+            Effect::RetryTeardown => self.try_again(Effect::Teardown),
+            Effect::RetryPurge => self.try_again(Effect::Purge),
+        }
+    }
+
+    async fn launch(&mut self) -> Result<(), ShuttingDown> {
+        let host = self.around.host.clone();
+        let plan = match plan(&host, &self.record) {
+            Ok(plan) => plan,
+            Err(error) => return self.never_ran(format!("plan: {error}")).await,
+        };
+        let paths = host.paths(self.record.name());
+        let copy = self.record.encode();
+        let launched = blocking::run(move || {
+            let launched = launch(&host.runtime, &plan, &paths).map_err(|error| chain(&error))?;
+            crate::adoption::leave_copy(&paths, &copy);
+            Ok::<_, String>(launched)
+        })
+        .await;
+        let Launched { client, child } = match launched {
+            Ok(Ok(launched)) => launched,
+            Ok(Err(message)) => return self.never_ran(format!("launch: {message}")).await,
+            Err(error) => return self.never_ran(format!("launch: {error}")).await,
+        };
+        tasks::spawn("reap supervisor", reap(child));
+        match Link::new(client) {
+            Ok(link) => self.link = Some(link),
+            // It runs and cannot be watched: a new agent could. Say so and end it.
+            Err(error) => tracing::error!(container = self.record.name(), %error, "watch the supervisor"),
+        }
+        Ok(())
+    }
+
+    /// A signal that is part of the container's life; no caller waits for the answer. If it cannot be sent, the
+    /// supervisor has left, and that is the next news.
+    fn send(&mut self, signal: i32, scope: Scope) {
+        if let Some(link) = &mut self.link
+            && let Err(error) = link.signal(signal, scope)
+        {
+            tracing::debug!(container = self.record.name(), %error, signal, "send a signal to the supervisor");
+        }
+    }
+
+    async fn tear_down(&mut self) -> Result<(), ShuttingDown> {
+        if !self.supervisor_left().await {
+            let message = "waits for its supervisor to leave";
+            return self.happened(Event::TeardownFailed, |record| record.status_mut().message = message.into()).await;
+        }
+        let host = self.around.host.clone();
+        let name = self.record.name().to_owned();
+        let torn = blocking::run(move || {
+            teardown::teardown(&host.hierarchies, &host.cgroup_path(&name), &host.paths(&name))
+                .map_err(|error| chain(&error))
+        })
+        .await
+        .unwrap_or_else(|error| Err(error.to_string()));
+        match torn {
+            Ok(_) => {
+                self.failures = 0;
+                self.happened(Event::TornDown, |record| {
+                    let status = record.status_mut();
+                    status.supervisor_pid = 0;
+                    status.effective = None;
+                })
+                .await
+            }
+            Err(message) => {
+                tracing::warn!(container = self.record.name(), message, "teardown; trying again");
+                self.happened(Event::TeardownFailed, |record| record.status_mut().message = message).await
+            }
+        }
+    }
+
+    /// Waits, for a while, until the supervisor has closed its connection; it does so when it has cleaned up.
+    async fn supervisor_left(&mut self) -> bool {
+        let left = async {
+            while self.link.is_some() {
+                if let News::Closed = link::next(&mut self.link).await {
+                    self.link = None;
+                }
+            }
+        };
+        timeout(LEAVE, left).await.is_ok()
+    }
+
+    async fn purge(&mut self) -> Result<(), ShuttingDown> {
+        let paths = self.around.host.paths(self.record.name());
+        let purged = blocking::run(move || teardown::purge(&paths).map_err(|error| chain(&error)))
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()));
+        match purged {
+            Ok(()) => self.happened(Event::Purged, |_| {}).await,
+            Err(message) => {
+                tracing::warn!(container = self.record.name(), message, "remove its files; trying again");
+                self.happened(Event::PurgeFailed, |record| record.status_mut().message = message).await
+            }
+        }
+    }
+
+    fn try_again(&mut self, effect: Effect) -> Result<(), ShuttingDown> {
+        let wait = RETRY.0.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX)).min(RETRY.1);
+        self.failures = self.failures.saturating_add(1);
+        self.retry = Some((Instant::now() + wait, effect));
+        Ok(())
+    }
+
+    /// Judges a command, makes what it asks durable, and answers; the effects follow.
+    pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
+        let Command { op, precondition, request, validate_only, reply } = command;
+        // A repeated request is answered before anything is judged: its etag is stale because it was carried out.
+        if let Some(request) = request.clone() {
+            match self.around.journal.request(request).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
+                    let _ = reply.send(Ok(Accepted { record: Arc::new(self.record.clone()) }));
+                    return Ok(());
+                }
+                Err(error) => return answer(reply, Err(error.into())),
+            }
+        }
+        let next = match precondition.check(&self.record).and_then(|()| self.judge(&op)) {
+            Ok(next) if !validate_only => next,
+            Ok(_) => return answer(reply, Ok(Accepted { record: Arc::new(self.record.clone()) })),
+            Err(refused) => return answer(reply, Err(refused)),
+        };
+        if let Op::Signal { signal, scope } = op {
+            let sent = self.link.as_mut().map(|link| link.signal(signal, scope));
+            return match sent {
+                Some(Ok(id)) => {
+                    self.signals.insert(id, PendingSignal { request, reply });
+                    Ok(())
+                }
+                Some(Err(error)) => answer(reply, Err(CommandError::Signal(error.to_string()))),
+                None => answer(reply, Err(CommandError::Signal("its supervisor is not reachable".into()))),
+            };
+        }
+        let (next, effects) = next;
+        let accepted = if next == self.record {
+            self.remember(request).await
+        } else {
+            match self.commit(next, request).await {
+                Ok(record) => {
+                    self.todo.extend(effects);
+                    Ok(Accepted { record: record.unwrap_or_else(|| Arc::new(self.record.clone())) })
+                }
+                Err(error) => Err(error.into()),
+            }
+        };
+        answer(reply, accepted)
+    }
+
+    fn judge(&self, op: &Op) -> Result<(Record, Vec<Effect>), CommandError> {
+        let event = match op {
+            Op::Start => Event::Start,
+            Op::Stop { grace } => Event::Stop { grace: grace.unwrap_or_else(|| own_grace(&self.record)) },
+            Op::Delete { force } => Event::Delete { force: *force },
+            Op::Signal { .. } => Event::Signal,
+        };
+        let wrong_state = |why| CommandError::WrongState { state: self.record.state.visible(), why };
+        let decision = step(&self.record.state, &event).map_err(|refusal| match refusal {
+            Refusal::WrongState(why) => wrong_state(why),
+            Refusal::Unexpected => wrong_state("the state does not allow it"),
+        })?;
+        let mut next = self.record.clone();
+        let fresh = decision.effects.contains(&Effect::Launch);
+        next.set_state(decision.next);
+        if fresh {
+            next.boot_id.clone_from(&self.around.host.boot_id);
+            let status = next.status_mut();
+            status.message.clear();
+            status.oom_kills = 0;
+            status.start_time = None;
+        }
+        Ok((next, decision.effects))
+    }
+}
+
+impl super::Precondition {
+    fn check(&self, record: &Record) -> Result<(), CommandError> {
+        if !self.uid.is_empty() && self.uid != record.uid() {
+            return Err(CommandError::UidMismatch { current: record.uid().to_owned() });
+        }
+        if !self.etag.is_empty() && self.etag != record.container.etag {
+            return Err(CommandError::EtagMismatch { current: record.container.etag.clone() });
+        }
+        Ok(())
+    }
+}
+
+type Reply = tokio::sync::oneshot::Sender<Result<Accepted, CommandError>>;
+
+/// A caller that has gone away does not undo what was decided.
+fn answer(reply: Reply, answer: Result<Accepted, CommandError>) -> Result<(), ShuttingDown> {
+    let closed = matches!(answer, Err(CommandError::Journal(JournalError::Closed)));
+    let _ = reply.send(answer);
+    if closed { Err(ShuttingDown) } else { Ok(()) }
+}
+
+/// The grace period of a container: what was asked at its creation, else 10 s.
+fn own_grace(record: &Record) -> Duration {
+    let asked = record.container.spec.as_ref().and_then(|spec: &v1::ContainerSpec| spec.stop_grace);
+    asked.and_then(|grace| grace.try_into().ok()).unwrap_or(Duration::from_secs(10))
+}
+
+/// Waits for a supervisor of ours to exit and takes its zombie away.
+async fn reap(child: SupervisorChild) {
+    let mut child = match AsyncFd::with_interest(child, Interest::READABLE) {
+        Ok(child) => child,
+        Err(error) => return tracing::warn!(%error, "watch a supervisor for its exit"),
+    };
+    loop {
+        let Ok(mut guard) = child.readable_mut().await else { return };
+        match guard.get_inner_mut().try_reap() {
+            Ok(true) | Err(_) => return,
+            Ok(false) => guard.clear_ready(),
+        }
+    }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

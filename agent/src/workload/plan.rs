@@ -1,0 +1,255 @@
+//! From what a caller asked to what the runtime does.
+
+use std::path::PathBuf;
+
+use tweendeck_proto::v1;
+use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
+use tweendeck_runtime::cgroup::{Effective, Resources};
+use tweendeck_runtime::oci::{
+    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
+    Mount, MountBuilder, OciSpecError, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+};
+
+use crate::host::Host;
+use crate::journal::Record;
+
+/// What a container gets of its PATH when the caller says nothing.
+const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a container on the host's root may write when the caller says nothing.
+const DEFAULT_WRITABLE_BYTES: u64 = 64 << 20;
+/// One enforcement period when the caller says nothing (the kernel's default).
+pub(crate) const DEFAULT_PERIOD_US: u32 = 100_000;
+
+/// What a process in a container may do as root: own files, change users, signal, bind low ports. Notably not: mknod, raw
+/// sockets, chroot, ptrace of others, anything about the kernel.
+const CAPABILITIES: [Capability; 8] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::NetBindService,
+];
+
+const MASKED: [&str; 11] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// The plan of a container's current attempt.
+///
+/// # Errors
+/// When the OCI types refuse a value: a bug, since the specification was validated when it was accepted.
+pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
+    let spec = record.spec();
+    let (rootfs, root_path, readonly) = rootfs(host, &spec);
+    let mode = match spec.init() {
+        v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
+        v1::InitMode::Direct => InitMode::Direct,
+    };
+    let oci = SpecBuilder::default()
+        .version("1.2.0")
+        .hostname(hostname(record.name(), &spec.hostname))
+        .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
+        .process(process(&spec)?)
+        .mounts(mounts()?)
+        .linux(linux(host, record.name(), &spec)?)
+        .build()?;
+    Ok(Plan {
+        name: record.name().to_owned(),
+        uid: record.uid().to_owned(),
+        attempt: record.state.attempt,
+        rootfs,
+        mode,
+        logs: host.logs.clone(),
+        spec: only_what_we_say(oci),
+    })
+}
+
+/// The builder's defaults add what nobody asked for (a device list, hooks); what stays is what is set above.
+fn only_what_we_say(mut spec: Spec) -> Spec {
+    spec.set_annotations(None);
+    spec.set_hooks(None);
+    spec
+}
+
+/// The limits of a specification, in the runtime's terms.
+#[must_use]
+pub fn limits(resources: Option<&v1::Resources>) -> Resources {
+    let Some(resources) = resources else { return Resources::default() };
+    let cpu = resources.cpu.unwrap_or_default();
+    let quota = cpu.limit_millis.map(|millis| {
+        let period = u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US));
+        u64::from(millis).saturating_mul(period) / 1000
+    });
+    Resources {
+        cpu_weight: cpu.weight,
+        cpu_quota_us: quota,
+        cpu_period_us: cpu.limit_millis.map(|_| u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US))),
+        memory_max_bytes: resources.memory.and_then(|memory| memory.max_bytes),
+        pids_max: resources.pids.and_then(|pids| pids.max),
+    }
+}
+
+/// The kernel's answer, in the API's terms.
+#[must_use]
+pub fn effective_resources(effective: &Effective) -> v1::Resources {
+    let period = effective.cpu_period_us.and_then(|period| u32::try_from(period).ok());
+    let limit = effective.cpu_quota_us.zip(effective.cpu_period_us).and_then(|(quota, period)| {
+        u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok()
+    });
+    v1::Resources {
+        cpu: Some(v1::CpuResources { weight: effective.cpu_weight, limit_millis: limit, period_us: period }),
+        memory: Some(v1::MemoryResources { max_bytes: effective.memory_max_bytes }),
+        pids: Some(v1::PidsResources { max: effective.pids_max }),
+    }
+}
+
+fn rootfs(host: &Host, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
+    use v1::root_filesystem::Source;
+    match spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref()) {
+        Some(Source::Directory(directory)) => {
+            let path = PathBuf::from(&directory.path);
+            (Rootfs::Directory { path: path.clone() }, path, directory.readonly)
+        }
+        Some(Source::Host(source)) => (host_root(host, source.writable_bytes), PathBuf::from("/"), false),
+        None => (host_root(host, None), PathBuf::from("/"), false),
+    }
+}
+
+fn host_root(host: &Host, writable: Option<u64>) -> Rootfs {
+    Rootfs::HostShared { upper_bytes: writable.unwrap_or(DEFAULT_WRITABLE_BYTES), hidden: host.hidden.clone() }
+}
+
+/// The container's host name: what was asked, else its own name as far as host names allow.
+fn hostname(name: &str, asked: &str) -> String {
+    if !asked.is_empty() {
+        return asked.to_owned();
+    }
+    name.chars().filter(|char| *char != '_').take(63).collect()
+}
+
+fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
+    let mut env: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    env.sort();
+    if !spec.env.contains_key("PATH") {
+        env.insert(0, DEFAULT_PATH.to_owned());
+    }
+    let user = spec.user.clone().unwrap_or_default();
+    let user =
+        UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    let set: Capabilities = CAPABILITIES.into_iter().collect();
+    let capabilities = LinuxCapabilitiesBuilder::default()
+        .bounding(set.clone())
+        .permitted(set.clone())
+        .effective(set)
+        .inheritable(Capabilities::new())
+        .ambient(Capabilities::new())
+        .build()?;
+    let cwd = if spec.working_dir.is_empty() { "/" } else { spec.working_dir.as_str() };
+    let mut process = ProcessBuilder::default()
+        .args(spec.command.clone())
+        .env(env)
+        .cwd(cwd)
+        .user(user)
+        .capabilities(capabilities)
+        .no_new_privileges(true)
+        .terminal(false)
+        .build()?;
+    process.set_rlimits(None);
+    Ok(process)
+}
+
+fn linux(host: &Host, name: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecError> {
+    let mut kinds = vec![
+        LinuxNamespaceType::Pid,
+        LinuxNamespaceType::Mount,
+        LinuxNamespaceType::Uts,
+        LinuxNamespaceType::Ipc,
+        LinuxNamespaceType::Cgroup,
+    ];
+    match spec.network() {
+        v1::NetworkMode::Unspecified | v1::NetworkMode::None => kinds.push(LinuxNamespaceType::Network),
+        v1::NetworkMode::Host => {}
+    }
+    let namespaces =
+        kinds.into_iter().map(|kind| LinuxNamespaceBuilder::default().typ(kind).build()).collect::<Result<Vec<_>, _>>()?;
+    LinuxBuilder::default()
+        .namespaces(namespaces)
+        .cgroups_path(host.cgroup_path(name))
+        .resources(limits(spec.resources.as_ref()).to_oci())
+        .masked_paths(MASKED.map(str::to_owned))
+        .readonly_paths(READONLY.map(str::to_owned))
+        .build()
+}
+
+fn mounts() -> Result<Vec<Mount>, OciSpecError> {
+    let mount = |destination: &str, kind: &str, options: &[&str]| {
+        MountBuilder::default()
+            .destination(destination)
+            .typ(kind)
+            .source(kind)
+            .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
+            .build()
+    };
+    Ok(vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
+        mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k"])?,
+        mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m"])?,
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
+        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
+        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"])?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resources(millis: u32, period: Option<u32>) -> v1::Resources {
+        v1::Resources {
+            cpu: Some(v1::CpuResources { weight: None, limit_millis: Some(millis), period_us: period }),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn half_a_cpu_is_half_of_the_period() {
+        let limits = limits(Some(&resources(500, None)));
+        assert_eq!((limits.cpu_quota_us, limits.cpu_period_us), (Some(50_000), Some(100_000)));
+    }
+
+    #[test]
+    fn a_host_name_is_made_of_what_host_names_allow() {
+        assert_eq!(hostname("web_1.a", ""), "web1.a");
+        assert_eq!(hostname("web", "other"), "other");
+        assert_eq!(hostname(&"x".repeat(63), "").len(), 63);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_cpu_limit_comes_back_as_it_was_asked(millis in 1_u32..=1_000_000, period in 1_000_u32..=1_000_000) {
+            let asked = limits(Some(&resources(millis, Some(period))));
+            let effective = Effective {
+                cpu_quota_us: asked.cpu_quota_us, cpu_period_us: asked.cpu_period_us, ..Default::default()
+            };
+            let back = effective_resources(&effective).cpu.unwrap().limit_millis.unwrap();
+            // The kernel counts in whole microseconds: never more than asked, less by under one of them.
+            proptest::prop_assert!(back <= millis && millis - back <= 1 + 1000 / period);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a cgroup could not be had.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::{Controller, Version};
+
+/// Why a cgroup could not be had. Variants name the step and its subject; the kernel's answer is the source.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// No cgroup file system is mounted.
+    #[error("no cgroup hierarchy is mounted on this host")]
+    NotMounted,
+    /// The path would leave its parent, or is empty.
+    #[error("cgroup path {0:?} must be relative names without '.' or '..'")]
+    BadPath(String),
+    /// This host has no controller that enforces the field.
+    #[error("{field} needs the {controller} controller, which this {version} host does not have")]
+    UnsupportedOnHost {
+        /// Field of [`super::Resources`].
+        field: &'static str,
+        /// The controller that is absent.
+        controller: Controller,
+        /// How cgroups are mounted.
+        version: Version,
+    },
+    /// A field of the OCI specification that is not enforced yet.
+    #[error("linux.resources.{0} is not supported")]
+    UnsupportedField(&'static str),
+    /// A value the kernel would refuse or bend.
+    #[error("{field} is {value}, it must be {range}")]
+    OutOfRange {
+        /// Field of [`super::Resources`].
+        field: &'static str,
+        /// What was asked.
+        value: u64,
+        /// What is allowed.
+        range: &'static str,
+    },
+    /// The kernel took the write and has another value.
+    #[error("{field}: asked for {asked}, the kernel has {effective}")]
+    NotEnforced {
+        /// Field of [`super::Resources`].
+        field: &'static str,
+        /// What was asked.
+        asked: u64,
+        /// What was read back.
+        effective: String,
+    },
+    /// A directory could not be made.
+    #[error("create cgroup {path}")]
+    Create {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("write {value:?} to {path}")]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// What.
+        value: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file has not the shape the kernel's documents give it.
+    #[error("{path} holds {content:?}")]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Its beginning.
+        content: String,
+    },
+    /// A directory could not be removed.
+    #[error("remove cgroup {path}")]
+    Remove {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Processes would not die.
+    #[error("{count} processes in cgroup {path} are still there after SIGKILL, the first is {first}")]
+    NotEmpty {
+        /// Which.
+        path: String,
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: i32,
+    },
+}

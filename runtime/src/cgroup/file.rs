@@ -1,0 +1,152 @@
+//! Files of a cgroup directory: small, made by the kernel, written and read whole.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::CgroupError;
+
+/// Most that is read of one file; the largest (`cgroup.procs`, `memory.stat`) stay far below.
+const MAX: u64 = 4 << 20;
+
+/// Writes `value` in one write(2), as the kernel wants it. Never creates the file: a missing one is an absent feature.
+pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), CgroupError> {
+    let path = directory.join(name);
+    let written = OpenOptions::new().write(true).open(&path).and_then(|mut file| file.write_all(value.as_bytes()));
+    written.map_err(|source| CgroupError::Write { path, value: value.to_owned(), source })
+}
+
+/// The content of a file.
+pub(super) fn read(directory: &Path, name: &str) -> Result<String, CgroupError> {
+    let path = directory.join(name);
+    let mut content = String::new();
+    match fs::File::open(&path).and_then(|file| file.take(MAX).read_to_string(&mut content)) {
+        Ok(_) => Ok(content),
+        Err(source) => Err(CgroupError::Read { path, source }),
+    }
+}
+
+/// The content of a file, `None` if there is none.
+pub(super) fn read_optional(directory: &Path, name: &str) -> Result<Option<String>, CgroupError> {
+    match read(directory, name) {
+        Ok(content) => Ok(Some(content)),
+        Err(CgroupError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file with one number.
+pub(super) fn number(directory: &Path, name: &str) -> Result<u64, CgroupError> {
+    let content = read(directory, name)?;
+    content.trim().parse().map_err(|_| malformed(directory.join(name), &content))
+}
+
+/// A file with one number, `None` if there is no such file or it says `max`.
+pub(super) fn number_or_max(directory: &Path, name: &str) -> Result<Option<u64>, CgroupError> {
+    match read_optional(directory, name)? {
+        None => Ok(None),
+        Some(content) if content.trim() == "max" => Ok(None),
+        Some(content) => content.trim().parse().map(Some).map_err(|_| malformed(directory.join(name), &content)),
+    }
+}
+
+/// The number after `key` in a file of `key number` lines; `None` if it has no such line.
+pub(super) fn keyed(content: &str, key: &str) -> Option<u64> {
+    content.lines().find_map(|line| {
+        let (found, value) = line.split_once(' ')?;
+        (found == key).then(|| value.trim().parse().ok())?
+    })
+}
+
+pub(super) fn malformed(path: PathBuf, content: &str) -> CgroupError {
+    CgroupError::Malformed { path, content: content.chars().take(80).collect() }
+}
+
+/// PIDs in `cgroup.procs` of a directory and of all below it; none of a directory that is gone.
+pub(super) fn processes(directory: &Path) -> Result<Vec<i32>, CgroupError> {
+    let mut pids = Vec::new();
+    for directory in tree(directory)? {
+        let content = match read(&directory, "cgroup.procs") {
+            Ok(content) => content,
+            Err(CgroupError::Read { source, .. }) if is_gone(&source) => continue,
+            Err(error) => return Err(error),
+        };
+        for line in content.lines() {
+            pids.push(line.parse().map_err(|_| malformed(directory.join("cgroup.procs"), &content))?);
+        }
+    }
+    Ok(pids)
+}
+
+/// ENODEV is what reading a file of a cgroup that was removed meanwhile gives.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+}
+
+/// A directory and all below it, parents first; empty if it is gone.
+pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if is_gone(&error) => continue,
+            Err(source) => return Err(CgroupError::Read { path: directory, source }),
+        };
+        let children = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        open.extend(children.map(|entry| entry.path()));
+        found.push(directory);
+    }
+    Ok(found)
+}
+
+/// Makes a directory and its parents below `mount`.
+pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
+    let full = mount.join(path);
+    fs::create_dir_all(&full).map_err(|source| CgroupError::Create { path: full.clone(), source })?;
+    Ok(full)
+}
+
+/// Removes a directory and all below it, deepest first. A directory stays busy for a moment after its last process has been
+/// reaped, because the kernel lets go of it asynchronously; there is nothing to wait on in v1, so this tries again, at most for two seconds.
+pub(super) fn remove(directory: &Path) -> Result<(), CgroupError> {
+    for directory in tree(directory)?.into_iter().rev() {
+        let mut wait = std::time::Duration::from_micros(200);
+        let mut waited = std::time::Duration::ZERO;
+        loop {
+            match fs::remove_dir(&directory) {
+                Ok(()) => break,
+                Err(error) if is_gone(&error) => break,
+                Err(error)
+                    if error.raw_os_error() == Some(nix::libc::EBUSY) && waited < std::time::Duration::from_secs(2) =>
+                {
+                    std::thread::sleep(wait);
+                    waited += wait;
+                    wait = (wait * 2).min(std::time::Duration::from_millis(50));
+                }
+                Err(source) => return Err(CgroupError::Remove { path: directory, source }),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_whole() {
+        let content = "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n";
+        assert_eq!(keyed(content, "oom_kill"), Some(3));
+        assert_eq!(keyed(content, "oom"), None);
+        assert_eq!(keyed("oom_kill x\n", "oom_kill"), None);
+    }
+
+    #[test]
+    fn a_missing_file_is_never_made() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(write(dir.path(), "memory.max", "1"), Err(CgroupError::Write { .. })));
+        assert!(!dir.path().join("memory.max").exists());
+    }
+}

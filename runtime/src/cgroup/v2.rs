@@ -1,0 +1,185 @@
+//! cgroup v2: one directory (Documentation/admin-guide/cgroup-v2.rst).
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use super::{Backend, CgroupError, Controller, Effective, Resources, Stats, file};
+
+/// The v2 side of a container's cgroup.
+#[derive(Debug)]
+pub(super) struct V2 {
+    mount: PathBuf,
+    path: String,
+    directory: PathBuf,
+    controllers: Vec<Controller>,
+    opened: OnceLock<Option<File>>,
+}
+
+impl V2 {
+    pub(super) fn new(mount: &Path, controllers: Vec<Controller>, path: &str) -> Self {
+        let directory = mount.join(path);
+        Self { mount: mount.to_owned(), path: path.to_owned(), directory, controllers, opened: OnceLock::new() }
+    }
+
+    fn has(&self, controller: Controller) -> bool {
+        self.controllers.contains(&controller)
+    }
+
+    /// Hands our controllers down from the mount point to the container's parent, top first: a child can only have what its
+    /// parent distributes. Writing what is there already changes nothing.
+    fn distribute(&self) -> Result<(), CgroupError> {
+        let names: Vec<String> = self.controllers.iter().map(|controller| format!("+{controller}")).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut directory = self.mount.clone();
+        for component in Path::new(&self.path).components() {
+            let enabled = file::read(&directory, "cgroup.subtree_control")?;
+            let missing = self.controllers.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
+            if missing {
+                file::write(&directory, "cgroup.subtree_control", &names.join(" "))?;
+            }
+            directory.push(component);
+        }
+        Ok(())
+    }
+
+    fn write_cpu(&self, resources: &Resources) -> Result<(), CgroupError> {
+        if let Some(weight) = resources.cpu_weight {
+            file::write(&self.directory, "cpu.weight", &weight.to_string())?;
+        }
+        let quota = resources.cpu_quota_us.map_or_else(|| "max".to_owned(), |quota| quota.to_string());
+        match (resources.cpu_quota_us, resources.cpu_period_us) {
+            (None, None) => Ok(()),
+            (_, Some(period)) => file::write(&self.directory, "cpu.max", &format!("{quota} {period}")),
+            (Some(_), None) => file::write(&self.directory, "cpu.max", &quota),
+        }
+    }
+
+    fn memory_stats(&self, stats: &mut Stats) -> Result<(), CgroupError> {
+        let current = file::number(&self.directory, "memory.current")?;
+        let content = file::read(&self.directory, "memory.stat")?;
+        let inactive = file::keyed(&content, "inactive_file").unwrap_or(0);
+        let events = file::read(&self.directory, "memory.events")?;
+        stats.memory_current_bytes = Some(current);
+        stats.memory_working_set_bytes = Some(current.saturating_sub(inactive));
+        // Since Linux 5.19.
+        stats.memory_peak_bytes = file::number_or_max(&self.directory, "memory.peak")?;
+        stats.memory_anon_bytes = file::keyed(&content, "anon");
+        stats.memory_file_bytes = file::keyed(&content, "file");
+        stats.memory_max_hits = file::keyed(&events, "max");
+        stats.oom_kills = file::keyed(&events, "oom_kill");
+        Ok(())
+    }
+}
+
+impl Backend for V2 {
+    fn create(&self) -> Result<(), CgroupError> {
+        let parent = Path::new(&self.path).parent().and_then(Path::to_str).unwrap_or_default();
+        file::make(&self.mount, parent)?;
+        self.distribute()?;
+        file::make(&self.mount, &self.path).map(drop)
+    }
+
+    fn write(&self, resources: &Resources) -> Result<(), CgroupError> {
+        if self.has(Controller::Cpu) {
+            self.write_cpu(resources)?;
+        }
+        if let Some(bytes) = resources.memory_max_bytes.filter(|_| self.has(Controller::Memory)) {
+            file::write(&self.directory, "memory.max", &bytes.to_string())?;
+        }
+        if let Some(max) = resources.pids_max.filter(|_| self.has(Controller::Pids)) {
+            file::write(&self.directory, "pids.max", &max.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn read(&self) -> Result<Effective, CgroupError> {
+        let mut effective = Effective::default();
+        if self.has(Controller::Cpu) {
+            effective.cpu_weight = u32::try_from(file::number(&self.directory, "cpu.weight")?).ok();
+            if let Some(content) = file::read_optional(&self.directory, "cpu.max")? {
+                let mut words = content.split_whitespace();
+                effective.cpu_quota_us = words.next().and_then(|quota| quota.parse().ok());
+                effective.cpu_period_us = words.next().and_then(|period| period.parse().ok());
+            }
+        }
+        if self.has(Controller::Memory) {
+            effective.memory_max_bytes = file::number_or_max(&self.directory, "memory.max")?;
+        }
+        if self.has(Controller::Pids) {
+            effective.pids_max = file::number_or_max(&self.directory, "pids.max")?;
+        }
+        Ok(effective)
+    }
+
+    fn add_process(&self, pid: i32) -> Result<(), CgroupError> {
+        file::write(&self.directory, "cgroup.procs", &pid.to_string())
+    }
+
+    fn processes(&self) -> Result<Vec<i32>, CgroupError> {
+        file::processes(&self.directory)
+    }
+
+    fn stats(&self) -> Result<Stats, CgroupError> {
+        let mut stats = Stats::default();
+        // Present without the controller too, then without the lines about bandwidth.
+        let content = file::read_optional(&self.directory, "cpu.stat")?.unwrap_or_default();
+        let time = |key| file::keyed(&content, key).map(|us| us.saturating_mul(1000));
+        stats.cpu_usage_ns = time("usage_usec");
+        stats.cpu_user_ns = time("user_usec");
+        stats.cpu_system_ns = time("system_usec");
+        stats.cpu_periods = file::keyed(&content, "nr_periods");
+        stats.cpu_throttled_periods = file::keyed(&content, "nr_throttled");
+        stats.cpu_throttled_ns = time("throttled_usec");
+        if self.has(Controller::Memory) {
+            self.memory_stats(&mut stats)?;
+        }
+        if self.has(Controller::Pids) {
+            stats.pids_current = Some(file::number(&self.directory, "pids.current")?);
+            let events = file::read_optional(&self.directory, "pids.events")?.unwrap_or_default();
+            stats.pids_max_hits = file::keyed(&events, "max");
+        }
+        Ok(stats)
+    }
+
+    /// An inotify descriptor on `memory.events`, which the kernel touches at every change. Drain it with read(2).
+    fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
+        if !self.has(Controller::Memory) {
+            return Ok(None);
+        }
+        let path = self.directory.join("memory.events");
+        let watch = || {
+            let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+            inotify.add_watch(&path, AddWatchFlags::IN_MODIFY)?;
+            Ok(OwnedFd::from(inotify))
+        };
+        watch().map(Some).map_err(|error: nix::Error| CgroupError::Read { path: path.clone(), source: error.into() })
+    }
+
+    /// `cgroup.kill`, since Linux 5.14.
+    fn kill(&self) -> Result<bool, CgroupError> {
+        if !self.directory.join("cgroup.kill").exists() {
+            return Ok(false);
+        }
+        file::write(&self.directory, "cgroup.kill", "1").map(|()| true)
+    }
+
+    fn hold(&self, _held: bool) -> Result<(), CgroupError> {
+        // Without cgroup.kill, killing again until nothing is left does it too; cgroup.freeze is not needed.
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), CgroupError> {
+        file::remove(&self.directory)
+    }
+
+    fn clone_target(&self) -> Option<BorrowedFd<'_>> {
+        let opened = self.opened.get_or_init(|| File::open(&self.directory).ok());
+        opened.as_ref().map(File::as_fd)
+    }
+}

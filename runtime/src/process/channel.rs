@@ -1,0 +1,151 @@
+//! What the supervisor and its clone tell each other.
+
+use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::PassCred;
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, setsockopt, socketpair,
+};
+use nix::unistd::pipe2;
+use serde::{Deserialize, Serialize};
+
+/// A step of the start that failed in the clone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StartFailure {
+    pub(super) stage: String,
+    pub(super) message: String,
+    pub(super) errno: Option<i32>,
+}
+
+impl StartFailure {
+    pub(super) fn new(stage: &str, subject: &str, error: &io::Error) -> Self {
+        let message = if subject.is_empty() { error.to_string() } else { format!("{subject}: {error}") };
+        Self { stage: stage.to_owned(), message, errno: error.raw_os_error() }
+    }
+}
+
+impl From<crate::rootfs::Failure> for StartFailure {
+    fn from(failure: crate::rootfs::Failure) -> Self {
+        Self::new(failure.stage, &failure.subject, &failure.source)
+    }
+}
+
+/// What comes over the status socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// Main is about to execute the command; its PID as the receiver sees it.
+    Executing { pid: i32 },
+    /// Main has ended with this raw wait status.
+    Ended { status: i32 },
+}
+
+/// The clone's ends.
+#[derive(Debug)]
+pub(super) struct ChildEnds {
+    pub(super) status: OwnedFd,
+    pub(super) failure: OwnedFd,
+    pub(super) gate: OwnedFd,
+}
+
+/// The supervisor's ends.
+#[derive(Debug)]
+pub(super) struct SupervisorEnds {
+    pub(super) status: OwnedFd,
+    pub(super) failure: OwnedFd,
+    gate: OwnedFd,
+}
+
+/// Makes all channels. Every descriptor is close-on-exec; the clone keeps its own by living on, not by executing.
+pub(super) fn open() -> nix::Result<(SupervisorEnds, ChildEnds)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (status, child_status) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    // The kernel then tells the sender's PID as this process sees it (unix(7), SCM_CREDENTIALS).
+    setsockopt(&status, PassCred, &true)?;
+    let (failure, child_failure) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let (child_gate, gate) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
+    let supervisor = SupervisorEnds { status, failure, gate };
+    Ok((supervisor, ChildEnds { status: child_status, failure: child_failure, gate: child_gate }))
+}
+
+impl SupervisorEnds {
+    /// Lets the clone go on.
+    pub(super) fn open_gate(&self) -> io::Result<()> {
+        nix::unistd::write(&self.gate, b"g").map(drop).map_err(io::Error::from)
+    }
+
+    /// The next word, if there is one. `Closed` when the clone has gone.
+    pub(super) fn word(&self) -> io::Result<Heard> {
+        let mut bytes = [0_u8; 8];
+        let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
+        let mut buffers = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let (length, sender) =
+            match recvmsg::<()>(self.status.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
+                Ok(message) => {
+                    let sender = message.cmsgs()?.find_map(|control| match control {
+                        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
+                        _ => None,
+                    });
+                    (message.bytes, sender)
+                }
+                Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
+                Err(error) => return Err(error.into()),
+            };
+        Ok(match (length, bytes, sender) {
+            (0, ..) => Heard::Closed,
+            (1, [b'x', ..], Some(pid)) => Heard::Word(Word::Executing { pid }),
+            (5, [b's', a, b, c, d, ..], _) => Heard::Word(Word::Ended { status: i32::from_ne_bytes([a, b, c, d]) }),
+            _ => Heard::Nothing,
+        })
+    }
+
+    /// What went wrong in the clone before it executed; call when the pipe is readable. `None` when nothing did.
+    pub(super) fn failure(&self) -> io::Result<Option<StartFailure>> {
+        let mut text = Vec::new();
+        std::fs::File::from(self.failure.as_fd().try_clone_to_owned()?).take(8192).read_to_end(&mut text)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(serde_json::from_slice(&text)?))
+    }
+}
+
+/// What came over the status socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    Word(Word),
+    Nothing,
+    Closed,
+}
+
+impl ChildEnds {
+    /// Waits until this process is in its cgroup. An error when the supervisor has gone.
+    pub(super) fn wait_at_gate(&self) -> io::Result<()> {
+        let mut byte = [0_u8; 1];
+        match nix::unistd::read(&self.gate, &mut byte) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err(io::Error::other("the supervisor has gone")),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn say_executing(&self) -> io::Result<()> {
+        send(self.status.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL).map(drop).map_err(io::Error::from)
+    }
+
+    pub(super) fn say_failed(&self, failure: &StartFailure) {
+        // Nobody else can be told, and the process is about to exit.
+        if let Ok(file) = self.failure.as_fd().try_clone_to_owned() {
+            let _ = serde_json::to_vec(failure).map(|text| std::fs::File::from(file).write_all(&text));
+        }
+    }
+}
+
+/// Says how main ended.
+pub(super) fn say_ended(status_socket: &OwnedFd, status: i32) {
+    let [a, b, c, d] = status.to_ne_bytes();
+    // Without a listener there is nobody who could want to know.
+    let _ = send(status_socket.as_raw_fd(), &[b's', a, b, c, d], MsgFlags::MSG_NOSIGNAL);
+}

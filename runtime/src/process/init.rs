@@ -1,0 +1,89 @@
+//! PID 1 of a container: reaps, forwards signals, and ends when main does.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
+
+use super::channel::{self, ChildEnds, StartFailure};
+use super::main_process::{Main, leave};
+use crate::host::INIT_COMM;
+use crate::security::drop_all_but_kill;
+use crate::sys::{self, Cloned};
+
+/// Forks main and stays as PID 1. Never returns.
+pub(super) fn run(main: Main, ends: ChildEnds) -> ! {
+    // Blocked before the fork, so that no signal is lost between it and the loop; main unblocks them for itself.
+    let blocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(io::Error::from);
+    let forked = blocked.and_then(|()| sys::clone_process(0, None));
+    let main_pid = match forked {
+        Ok(Cloned::Child) => main.execute(&ends),
+        Ok(Cloned::Parent { pid, pidfd }) => {
+            drop(pidfd);
+            Pid::from_raw(pid)
+        }
+        Err(error) => {
+            ends.say_failed(&StartFailure::new("fork the main process", "", &error));
+            leave(127)
+        }
+    };
+    // The failure pipe is main's now: its end tells the supervisor that the exec succeeded.
+    let ChildEnds { status, failure, gate } = ends;
+    drop((failure, gate, main));
+    if let Err(error) = become_small() {
+        // It would work all the same; but it would work with more rights than it should, so it does not.
+        eprintln!("tweendeck-init: {error}");
+        leave(127)
+    }
+    leave(serve(main_pid, &status))
+}
+
+/// Gives up what PID 1 does not need: the output pipes (whose end must come from the command), and all rights but to send signals.
+fn become_small() -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    let name = std::ffi::CString::new(INIT_COMM)?;
+    nix::sys::prctl::set_name(&name)?;
+    nix::sys::prctl::set_no_new_privs()?;
+    drop_all_but_kill()?;
+    // A change of capabilities may have cleared it (prctl(2), PR_SET_PDEATHSIG).
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+    Ok(())
+}
+
+/// Reaps everything and forwards what it is sent, until main has ended; gives the exit code that means the same.
+fn serve(main: Pid, status_socket: &OwnedFd) -> i32 {
+    let all = SigSet::all();
+    loop {
+        match all.wait() {
+            Ok(Signal::SIGCHLD) => {
+                if let Some(status) = reap(main) {
+                    channel::say_ended(status_socket, status);
+                    return code(status);
+                }
+            }
+            // Main may have gone already; its SIGCHLD is next.
+            Ok(signal) => drop(kill(main, signal)),
+            // A real-time signal, which nix has no name for, or EINTR.
+            Err(_) => {}
+        }
+    }
+}
+
+/// Takes every zombie away; main's raw wait status if it was among them. One SIGCHLD may stand for many.
+fn reap(main: Pid) -> Option<i32> {
+    let mut ended = None;
+    while let Ok(Some((pid, status))) = sys::wait_any() {
+        if pid == main.as_raw() {
+            ended = Some(status);
+        }
+    }
+    ended
+}
+
+fn code(status: i32) -> i32 {
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) }
+}

@@ -1,0 +1,109 @@
+//! The main process: from the fork to the exec of the command.
+
+use std::ffi::CString;
+use std::io;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::unistd::{chdir, execve};
+use oci_spec::runtime::Spec;
+
+use super::channel::{ChildEnds, StartFailure};
+use crate::security::Identity;
+use crate::sys;
+
+/// The command, ready to be executed: everything that allocates has been done.
+#[derive(Debug)]
+pub(super) struct Main {
+    identity: Identity,
+    cwd: PathBuf,
+    program: String,
+    /// Where the program may be, in the order of PATH; one entry for a path.
+    candidates: Vec<CString>,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+impl Main {
+    pub(super) fn of(spec: &Spec) -> Result<Self, StartFailure> {
+        let invalid = |subject: &str| {
+            StartFailure::new("read the specification", subject, &io::Error::from(io::ErrorKind::InvalidInput))
+        };
+        let process = spec.process().as_ref().ok_or_else(|| invalid("process"))?;
+        let texts = |texts: &Option<Vec<String>>, subject: &str| {
+            let texts = texts.iter().flatten().map(|text| CString::new(text.as_str()));
+            texts.collect::<Result<Vec<_>, _>>().map_err(|_| invalid(subject))
+        };
+        let args = texts(process.args(), "process.args")?;
+        let env = texts(process.env(), "process.env")?;
+        let program = process.args().iter().flatten().next().cloned().ok_or_else(|| invalid("process.args"))?;
+        let candidates = candidates(&program, process.env().as_deref().unwrap_or_default());
+        let identity = Identity::of(process);
+        Ok(Self { identity, cwd: process.cwd().clone(), program, candidates, args, env })
+    }
+
+    /// Becomes the command. Returns only if it cannot, after saying why; never returns to the caller.
+    pub(super) fn execute(&self, ends: &ChildEnds) -> ! {
+        let failure = match self.try_execute(ends) {
+            Ok(never) => match never {},
+            Err(failure) => failure,
+        };
+        ends.say_failed(&failure);
+        leave(127)
+    }
+
+    fn try_execute(&self, ends: &ChildEnds) -> Result<std::convert::Infallible, StartFailure> {
+        let step = |stage: &str, result: io::Result<()>| result.map_err(|error| StartFailure::new(stage, "", &error));
+        sys::reset_signals();
+        let unblocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+        step("reset signals", unblocked.map_err(io::Error::from))?;
+        chdir(&self.cwd).map_err(|error| {
+            StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error.into())
+        })?;
+        step("change user and capabilities", self.identity.assume())?;
+        step("close descriptors", sys::close_on_exec_from(3))?;
+        step("tell the supervisor", ends.say_executing())?;
+        let mut denied = false;
+        for candidate in &self.candidates {
+            match execve(candidate, &self.args, &self.env) {
+                Ok(never) => return Ok(never),
+                // Like execvp(3): go on looking, and remember that something was there.
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(Errno::EACCES) => denied = true,
+                Err(error) => return Err(StartFailure::new("execute", &self.program, &error.into())),
+            }
+        }
+        let errno = if denied { Errno::EACCES } else { Errno::ENOENT };
+        Err(StartFailure::new("execute", &self.program, &errno.into()))
+    }
+}
+
+/// Leaves without running what the parent registered to be run at exit.
+pub(super) fn leave(code: i32) -> ! {
+    // std has no `_exit`; nothing in this process registers an exit handler that matters, and no thread is lost.
+    std::process::exit(code)
+}
+
+fn candidates(program: &str, env: &[String]) -> Vec<CString> {
+    if program.contains('/') {
+        return CString::new(program).into_iter().collect();
+    }
+    let path = env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or("/usr/bin:/bin");
+    // An empty entry means the working directory (POSIX); a container has no use for that surprise.
+    let directories = path.split(':').filter(|directory| !directory.is_empty());
+    directories.filter_map(|directory| CString::new(format!("{directory}/{program}")).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_looked_up_in_the_containers_path_and_a_path_is_not() {
+        let env = ["PATH=/a:/b::/c".to_owned(), "X=1".to_owned()];
+        assert_eq!(candidates("true", &env), [c"/a/true".into(), c"/b/true".into(), CString::from(c"/c/true")]);
+        assert_eq!(candidates("./true", &env), [CString::from(c"./true")]);
+        assert_eq!(candidates("true", &[]).len(), 2);
+    }
+}

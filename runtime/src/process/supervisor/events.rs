@@ -1,0 +1,89 @@
+//! epoll(7), with names instead of numbers.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+/// What has something for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    Listener,
+    Init,
+    Status,
+    Failure,
+    Stdout,
+    Stderr,
+    Oom,
+    /// A connection, by its descriptor.
+    Client(i32),
+}
+
+/// Connections are numbered from here; the fixed sources stand below.
+const CLIENTS: u64 = 16;
+const FIXED: [Source; 7] = [
+    Source::Listener,
+    Source::Init,
+    Source::Status,
+    Source::Failure,
+    Source::Stdout,
+    Source::Stderr,
+    Source::Oom,
+];
+
+/// Waits for events.
+#[derive(Debug)]
+pub(super) struct Events {
+    epoll: Epoll,
+}
+
+impl Events {
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
+    }
+
+    pub(super) fn add(&self, source: Source, fd: impl AsFd) -> io::Result<()> {
+        let number = match source {
+            Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
+            fixed => FIXED.iter().position(|known| *known == fixed).map_or(0, |position| position as u64),
+        };
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, number)).map_err(io::Error::from)
+    }
+
+    pub(super) fn remove(&self, fd: impl AsFd) {
+        // Closing it would do the same; one that is not there is fine.
+        let _ = self.epoll.delete(fd);
+    }
+
+    /// Waits for the next events.
+    pub(super) fn wait(&self) -> io::Result<Vec<Source>> {
+        let mut ready = [EpollEvent::empty(); 16];
+        let count = loop {
+            match self.epoll.wait(&mut ready, EpollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => {}
+                other => break other?,
+            }
+        };
+        Ok(ready.iter().take(count).filter_map(|event| source(event.data())).collect())
+    }
+}
+
+fn source(number: u64) -> Option<Source> {
+    match number.checked_sub(CLIENTS) {
+        Some(fd) => i32::try_from(fd).ok().map(Source::Client),
+        None => FIXED.get(usize::try_from(number).ok()?).copied(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_has_its_own_number() {
+        for (position, fixed) in FIXED.into_iter().enumerate() {
+            assert_eq!(source(position as u64), Some(fixed));
+        }
+        assert_eq!(source(CLIENTS + 7), Some(Source::Client(7)));
+    }
+}

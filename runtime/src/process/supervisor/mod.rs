@@ -1,0 +1,87 @@
+//! The supervisor of one container: starts it, keeps its output, answers its agent, and makes its end durable.
+//!
+//! One thread, one epoll. It needs nobody: with the agent dead it goes on the same, and the exit record waits on disk.
+//! Nothing but SIGKILL ends it before its container has ended; the container then ends with it (`PR_SET_PDEATHSIG`).
+
+mod clients;
+mod container;
+mod events;
+mod start;
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use crate::bundle::{Paths, Plan};
+use container::Container;
+
+/// Why a supervisor could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// The process could not be set up.
+    #[error("{step}")]
+    SetUp {
+        /// What was attempted.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The plan could not be read.
+    #[error("read the plan {path}")]
+    Plan {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The event loop failed.
+    #[error("wait for events")]
+    Events(#[source] io::Error),
+}
+
+/// Supervises the container of two directories; its control socket is standard input. Returns when the container has ended, its
+/// exit record is durable, and nothing of it is left in the kernel.
+///
+/// # Errors
+/// [`SuperviseError`]. A container that could not be started is no error: its exit record says so.
+pub fn supervise(run: PathBuf, state: PathBuf) -> Result<(), SuperviseError> {
+    let listener = become_daemon().map_err(|source| SuperviseError::SetUp { step: "become a supervisor", source })?;
+    let paths = Paths::from_dirs(run, state);
+    let plan = read_plan(&paths)?;
+    let mut container = Container::new(&plan, paths, listener)?;
+    let started = start::start(&plan, &container);
+    // A specification may be large, and is not needed any more.
+    drop(plan);
+    match started {
+        Ok(parts) => container.run(parts)?,
+        Err(failure) => container.never_started(&failure),
+    }
+    container.leave();
+    Ok(())
+}
+
+fn read_plan(paths: &Paths) -> Result<Plan, SuperviseError> {
+    let path = paths.plan();
+    let read = std::fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::from));
+    read.map_err(|source| SuperviseError::Plan { path, source })
+}
+
+/// A session of its own, deaf to everything but SIGKILL; the socket moved away from standard input.
+fn become_daemon() -> io::Result<OwnedFd> {
+    nix::unistd::setsid()?;
+    prctl::set_name(c"tweendeck-sup")?;
+    prctl::set_dumpable(false)?;
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
+        crate::sys::ignore(number)?;
+    }
+    let listener = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = std::fs::File::open("/dev/null")?;
+    nix::unistd::dup2_stdin(&null)?;
+    Ok(listener)
+}

@@ -1,0 +1,118 @@
+//! Mounts inside the new root.
+
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
+use oci_spec::runtime::Mount;
+
+use super::inside::{Inside, Kind, proc_path};
+use super::options::{self, Options};
+use super::{During as _, Outcome};
+
+const NONE: Option<&str> = None;
+
+/// Keeps mounts made from here on from reaching the host; what the host mounts still arrives, and goes with the old root.
+pub(super) fn detach_from_host() -> Outcome<()> {
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE).during("detach from the host's mounts", "/")
+}
+
+/// One mount of a specification.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    destination: &'a Path,
+    source: &'a Path,
+    kind: &'a str,
+    options: Options,
+}
+
+impl<'a> Step<'a> {
+    pub(super) fn of(mount: &'a Mount) -> Self {
+        let options = options::parse(mount.options().as_deref().unwrap_or_default());
+        let kind = mount.typ().as_deref().unwrap_or("none");
+        let source = mount.source().as_ref().map_or(Path::new(kind), PathBuf::as_path);
+        Self { destination: mount.destination(), source, kind, options }
+    }
+
+    pub(super) fn carry_out(&self, inside: &Inside) -> Outcome<()> {
+        let stage = "mount";
+        let subject = || format!("{} ({})", self.destination.display(), self.kind);
+        let bind = self.options.flags.contains(MsFlags::MS_BIND);
+        let kind = if bind && self.source.is_file() { Kind::File } else { Kind::Directory };
+        let found = inside.target(self.destination, kind)?;
+        let target = proc_path(&found);
+        if !bind {
+            let data = Some(self.options.data.as_str());
+            return mount(Some(self.source), target.as_str(), Some(self.kind), self.options.flags, data)
+                .during(stage, subject());
+        }
+        let recursive = self.options.flags & MsFlags::MS_REC;
+        mount(Some(self.source), target.as_str(), NONE, MsFlags::MS_BIND | recursive, NONE).during(stage, subject())?;
+        // A bind takes its other flags only from a remount (mount(2)). The descriptor still stands for what is below it, so it is opened anew.
+        let rest = self.options.flags - MsFlags::MS_BIND - MsFlags::MS_REC;
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let found = inside.target(self.destination, kind)?;
+        let target = proc_path(&found);
+        mount(NONE, target.as_str(), NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | rest, NONE).during(stage, subject())
+    }
+}
+
+/// `/sys/fs/cgroup`, showing the container's own cgroup as the root: one hierarchy on v2, one directory a controller on v1.
+pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) -> Outcome<()> {
+    let destination = given.destination();
+    let flags = options::parse(given.options().as_deref().unwrap_or_default()).flags;
+    let onto = |path: &Path, source: Option<&str>, kind: Option<&str>, flags, data: Option<&str>| {
+        let found = inside.target(path, Kind::Directory)?;
+        let subject = format!("{} ({})", path.display(), kind.unwrap_or("read-only"));
+        mount(source, proc_path(&found).as_str(), kind, flags, data).during("mount", subject)
+    };
+    if v1_controllers.is_empty() {
+        return onto(destination, Some("cgroup"), Some("cgroup2"), flags, NONE);
+    }
+    let tmpfs = flags - MsFlags::MS_RDONLY;
+    onto(destination, Some("tmpfs"), Some("tmpfs"), tmpfs, Some("mode=755,size=64k"))?;
+    for controllers in v1_controllers {
+        let path = destination.join(controllers);
+        onto(&path, Some("cgroup"), Some("cgroup"), flags, Some(controllers))?;
+    }
+    onto(destination, NONE, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, NONE)
+}
+
+/// Hides a path: a directory behind an empty one, a file behind `/dev/null`. One that does not exist needs no hiding.
+pub(super) fn mask(inside: &Inside, path: &str) -> Outcome<()> {
+    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let target = proc_path(&found);
+    if Path::new(&target).is_dir() {
+        let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=0,nr_inodes=1")).during("mask", path);
+    }
+    mount(Some("/dev/null"), target.as_str(), NONE, MsFlags::MS_BIND, NONE).during("mask", path)
+}
+
+/// Makes a path read-only. One that does not exist cannot be written.
+pub(super) fn make_readonly(inside: &Inside, path: &str) -> Outcome<()> {
+    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let target = proc_path(&found);
+    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+    mount(Some(target.as_str()), target.as_str(), NONE, bind, NONE).during("make read-only", path)?;
+    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let target = proc_path(&found);
+    // A remount states all flags; the ones it leaves out are cleared.
+    let kept = statvfs(target.as_str()).map(|stat| kept(stat.flags())).during("make read-only", path)?;
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | kept;
+    mount(NONE, target.as_str(), NONE, flags, NONE).during("make read-only", path)
+}
+
+fn kept(flags: FsFlags) -> MsFlags {
+    let pairs = [
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    pairs.into_iter().filter(|(has, _)| flags.contains(*has)).fold(MsFlags::empty(), |all, (_, flag)| all | flag)
+}

@@ -1,0 +1,50 @@
+//! openat2(2), setxattr(2).
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// How a path is resolved below a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resolve {
+    /// As if the directory were the root: `..` and absolute symbolic links stay inside (`RESOLVE_IN_ROOT`).
+    InRoot,
+    /// The same, and no symbolic link at all.
+    InRootNoSymlinks,
+}
+
+/// Opens `path` below `root` with `flags` (`O_CLOEXEC` is added).
+///
+/// # Errors
+/// The kernel's: `ELOOP` for a refused link, `ENOENT`, …
+pub(crate) fn openat2(root: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: Resolve) -> io::Result<OwnedFd> {
+    // SAFETY: all fields of open_how are plain integers, for which zero is valid.
+    let mut how: libc::open_how = unsafe { std::mem::zeroed() };
+    how.flags = (flags | libc::O_CLOEXEC) as u64;
+    how.resolve = libc::RESOLVE_IN_ROOT
+        | libc::RESOLVE_NO_MAGICLINKS
+        | match resolve {
+            Resolve::InRoot => 0,
+            Resolve::InRootNoSymlinks => libc::RESOLVE_NO_SYMLINKS,
+        };
+    // SAFETY: `path` is NUL-terminated, `how` is a valid open_how of the given size, both outlive the call.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sets an extended attribute.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn set_xattr(path: &CStr, name: &CStr, value: &[u8]) -> io::Result<()> {
+    // SAFETY: both strings are NUL-terminated, `value` is valid for its length, all outlive the call.
+    let result =
+        unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,123 @@
+//! pidfds, descriptors across exec, signals, groups.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+
+/// A descriptor for a process (pidfd_open(2)); readable when it has exited.
+///
+/// # Errors
+/// `ESRCH` when there is none of that PID.
+pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: takes plain numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, which nobody else owns. It is close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sends a signal to the process of a pidfd, never to another that has got its PID (pidfd_send_signal(2)).
+///
+/// # Errors
+/// `ESRCH` when it has exited.
+pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: no siginfo is given, the rest are plain numbers.
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Marks every descriptor from `first` on close-on-exec (close_range(2), Linux 5.11).
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: takes plain numbers; nothing is closed before an exec, which no owner survives.
+    let result =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Keeps the permitted capabilities across a change of user (prctl(2), `PR_SET_KEEPCAPS`); exec clears it.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn keep_capabilities() -> io::Result<()> {
+    // SAFETY: takes plain numbers.
+    let result = unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Gives every signal its default action. Blocked ones stay blocked.
+pub(crate) fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is a valid action; numbers the kernel or libc refuse (SIGKILL, SIGSTOP, libc's own) are left alone.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Sets the supplementary groups.
+///
+/// # Errors
+/// `EPERM` without CAP_SETGID.
+pub(crate) fn set_groups(groups: &[u32]) -> io::Result<()> {
+    // SAFETY: `groups` is valid for its length.
+    let result = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reaps one child that has ended, if there is one: its PID and raw wait status (wait(2)).
+///
+/// # Errors
+/// `ECHILD` when there is no child left.
+pub(crate) fn wait_any() -> io::Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some((pid, status))),
+    }
+}
+
+/// Ignores a signal.
+///
+/// # Errors
+/// The kernel's, for one that cannot be ignored.
+pub(crate) fn ignore(signal: nix::sys::signal::Signal) -> io::Result<()> {
+    // SAFETY: SIG_IGN is a valid action and runs no code of ours.
+    let before = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigIgn) };
+    before.map(drop).map_err(io::Error::from)
+}
+
+/// Accepts a connection on a listening socket, non-blocking and close-on-exec (accept4(2)).
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    // SAFETY: no address is asked for, the rest are plain numbers.
+    let fd = unsafe {
+        libc::accept4(
+            listener.as_raw_fd(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just made this descriptor, which nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Closes a descriptor in a clone of the process that owns it. Its number may be given to a later descriptor of the clone, so
+/// the owner must never be dropped or used there.
+pub(crate) fn close_copy(fd: BorrowedFd<'_>) {
+    // SAFETY: closes this process' copy only. The caller's clone never returns to the code that owns the descriptor (it executes or
+    // exits without unwinding), so the owner's number is not used again.
+    unsafe { libc::close(fd.as_raw_fd()) };
+}

@@ -1,0 +1,444 @@
+//! The supervisor and init against the real kernel: what a container's agent can rely on. Needs root.
+
+use std::fs;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tweendeck_runtime::bundle::{InitMode, LogPolicy, Paths, Plan, Rootfs};
+use tweendeck_runtime::cgroup::{self, Hierarchies, Resources};
+use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope, Status};
+use tweendeck_runtime::exit::{ExitRecord, Outcome};
+use tweendeck_runtime::launch::{Launched, RuntimeBinary, launch};
+use tweendeck_runtime::{host, oci, teardown};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One container with directories and cgroups of its own, all of which are gone when it is dropped.
+struct Bench {
+    dir: tempfile::TempDir,
+    hierarchies: Hierarchies,
+    parent: String,
+    paths: Paths,
+}
+
+impl Bench {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        assert!(nix::unistd::geteuid().is_root(), "these tests make namespaces and cgroups: run them as root");
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let parent = format!("tweendeck-test-{}-{number}", std::process::id());
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(&dir.path().join("run"), &dir.path().join("state"), "box");
+        Self { hierarchies: Hierarchies::detect().unwrap(), parent, paths, dir }
+    }
+
+    fn cgroup_path(&self) -> String {
+        format!("{}/box", self.parent)
+    }
+
+    fn plan(&self, command: &[&str]) -> Plan {
+        let spec = serde_json::json!({
+            "ociVersion": "1.2.0",
+            "hostname": "box",
+            "root": {"path": "/"},
+            "process": {
+                "terminal": false, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": command, "noNewPrivileges": true,
+                "env": ["PATH=/usr/bin:/bin"],
+                "capabilities": {"bounding": ["CAP_KILL"], "effective": ["CAP_KILL"], "permitted": ["CAP_KILL"]},
+            },
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"]},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=64k"]},
+                {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["ro", "nosuid", "noexec", "nodev"]},
+                {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev"]},
+            ],
+            "linux": {
+                "cgroupsPath": self.cgroup_path(),
+                "namespaces": [{"type": "pid"}, {"type": "mount"}, {"type": "uts"}, {"type": "ipc"}, {"type": "network"}, {"type": "cgroup"}],
+                "maskedPaths": ["/proc/kcore", "/sys/firmware", "/proc/does-not-exist"],
+                "readonlyPaths": ["/proc/sys"],
+            },
+        });
+        Plan {
+            name: "box".into(),
+            uid: "uid-1".into(),
+            attempt: 1,
+            rootfs: Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![self.dir.path().to_owned()] },
+            mode: InitMode::Init,
+            logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            spec: serde_json::from_value(spec).unwrap(),
+        }
+    }
+
+    fn limited(&self, command: &[&str], resources: &Resources) -> Plan {
+        let mut plan = self.plan(command);
+        let mut linux = plan.spec.linux().clone().unwrap();
+        linux.set_resources(Some(resources.to_oci()));
+        plan.spec.set_linux(Some(linux));
+        plan
+    }
+
+    fn launch(&self, plan: &Plan) -> Launched {
+        launch(&binary(), plan, &self.paths).unwrap()
+    }
+
+    /// Runs it to its end and waits until the supervisor has left.
+    fn run(&self, plan: &Plan) -> ExitRecord {
+        let mut launched = self.launch(plan);
+        let status = wait_for(&launched.client, |status| status.phase == Phase::Exited);
+        leave(&mut launched);
+        let record = status.exit.unwrap();
+        assert_eq!(ExitRecord::load(&self.paths.exit_record(1)).unwrap().as_ref(), Some(&record), "durable before told");
+        record
+    }
+
+    fn output(&self, stream: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.paths.logs().join(format!("{stream}.log"))).unwrap();
+        text.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap().to_owned()).collect()
+    }
+
+    fn assert_clean(&self) {
+        assert_eq!(cgroup::children(&self.hierarchies, &self.parent).unwrap(), Vec::<String>::new(), "cgroups are left");
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(self.dir.path().to_str().unwrap()), "mounts are left");
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        teardown::teardown(&self.hierarchies, &self.cgroup_path(), &self.paths).unwrap();
+        assert!(cgroup::remove_if_empty(&self.hierarchies, &self.parent).unwrap());
+    }
+}
+
+fn binary() -> RuntimeBinary {
+    let path = std::env::var_os("TWEENDECK_RUNTIME_BINARY").map(PathBuf::from);
+    RuntimeBinary::seal(&path.unwrap_or_else(|| env!("CARGO_BIN_EXE_tweendeck-runtime").into())).unwrap()
+}
+
+/// Statuses until one will do.
+fn wait_for(client: &Client, mut enough: impl FnMut(&Status) -> bool) -> Status {
+    loop {
+        match next(client) {
+            Message::Status(status) if enough(&status) => return *status,
+            Message::Status(_) | Message::Reply { .. } => {}
+        }
+    }
+}
+
+fn next(client: &Client) -> Message {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(message) = client.try_recv().unwrap() {
+            return message;
+        }
+        readable(client.as_fd(), deadline);
+    }
+}
+
+fn readable(fd: std::os::fd::BorrowedFd<'_>, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
+    let ready = poll(&mut polled, PollTimeout::try_from(left).unwrap()).unwrap();
+    assert!(ready > 0, "nothing happened for {PATIENCE:?}");
+}
+
+fn leave(launched: &mut Launched) {
+    readable(launched.child.as_fd(), Instant::now() + PATIENCE);
+    assert!(launched.child.try_reap().unwrap());
+}
+
+fn running(launched: &Launched) -> Status {
+    let status = wait_for(&launched.client, |status| status.phase != Phase::Starting);
+    assert_eq!(status.phase, Phase::Running, "{status:?}");
+    status
+}
+
+fn exists(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None).is_ok()
+}
+
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_commands_exit_code_is_recorded_and_nothing_is_left() {
+    let bench = Bench::new();
+    let record = bench.run(&bench.plan(&["sh", "-c", "exit 7"]));
+    assert_eq!(record.outcome, Outcome::Exited { code: 7 });
+    assert!(record.started_unix_ms.is_some() && record.cpu_usage_ns.is_some_and(|ns| ns > 0));
+    bench.assert_clean();
+}
+
+#[test]
+fn the_command_is_pid_2_and_sees_only_its_own() {
+    let bench = Bench::new();
+    let script = "echo $$; hostname; ls /proc | grep -c '^[0-9]'; ls /sys/class/net; cat /proc/self/cgroup | cut -d: -f3 | sort -u; \
+                  ls /tmp | wc -l; touch /tmp/x && echo writable; touch /proc/sys/kernel/hostname 2>/dev/null || echo ro; cat /proc/1/comm";
+    let record = bench.run(&bench.plan(&["sh", "-c", script]));
+    assert_eq!(record.outcome, Outcome::Exited { code: 0 }, "{:?}", bench.output("stderr"));
+    let output = bench.output("stdout");
+    assert_eq!(output[..2], ["2", "box"]);
+    assert!(output[2].parse::<u32>().unwrap() <= 4, "other processes are visible: {output:?}");
+    assert_eq!(output[3..], ["lo", "/", "0", "writable", "ro", "tweendeck-init"], "{output:?}");
+    assert!(!Path::new("/tmp/x").exists(), "the host's root was written");
+}
+
+#[test]
+fn a_command_has_only_the_capabilities_it_was_given() {
+    let bench = Bench::new();
+    bench.run(&bench.plan(&["grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status"]));
+    let kill = "0000000000000020";
+    let output = bench.output("stdout");
+    let expected = [("CapInh", "0000000000000000"), ("CapPrm", kill), ("CapEff", kill), ("CapBnd", kill), ("CapAmb", "0000000000000000"), ("NoNewPrivs", "1")];
+    for ((name, value), line) in expected.into_iter().zip(&output) {
+        assert_eq!(line, &format!("{name}:\t{value}"));
+    }
+}
+
+#[test]
+fn output_is_kept_apart_and_whole() {
+    let bench = Bench::new();
+    bench.run(&bench.plan(&["sh", "-c", "echo out; echo err >&2; printf unfinished"]));
+    assert_eq!(bench.output("stdout"), ["out", "unfinished"]);
+    assert_eq!(bench.output("stderr"), ["err"]);
+}
+
+#[test]
+fn a_missing_command_is_a_failed_start_that_says_so() {
+    let bench = Bench::new();
+    let record = bench.run(&bench.plan(&["no-such-command"]));
+    let Outcome::StartFailed { stage, message, errno } = record.outcome else { panic!("{record:?}") };
+    assert_eq!((stage.as_str(), errno), ("execute", Some(2)));
+    assert!(message.contains("no-such-command"), "{message}");
+    assert_eq!(record.started_unix_ms, None);
+    bench.assert_clean();
+}
+
+#[test]
+fn a_missing_rootfs_is_a_failed_start_that_names_it() {
+    let bench = Bench::new();
+    let mut plan = bench.plan(&["true"]);
+    plan.rootfs = Rootfs::Directory { path: "/no/such/rootfs".into() };
+    let Outcome::StartFailed { message, .. } = bench.run(&plan).outcome else { panic!() };
+    assert!(message.contains("/no/such/rootfs"), "{message}");
+    bench.assert_clean();
+}
+
+#[test]
+fn what_the_specification_asks_and_we_cannot_is_refused() {
+    let bench = Bench::new();
+    let mut plan = bench.plan(&["true"]);
+    let mut process = plan.spec.process().clone().unwrap();
+    process.set_apparmor_profile(Some("x".into()));
+    plan.spec.set_process(Some(process));
+    let Outcome::StartFailed { message, .. } = bench.run(&plan).outcome else { panic!() };
+    assert_eq!(message, "process.apparmorProfile is not supported");
+}
+
+#[test]
+fn a_directory_is_a_root_and_links_in_it_lead_nowhere_else() {
+    let bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    fs::create_dir_all(root.join("bin")).unwrap();
+    fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
+    std::os::unix::fs::symlink("/bin/busybox", root.join("bin/sh")).unwrap();
+    let outside = bench.dir.path().join("outside");
+    fs::create_dir(&outside).unwrap();
+    // A mount point that is a link out of the root must end up inside it.
+    std::os::unix::fs::symlink(&outside, root.join("dev")).unwrap();
+    let mut plan = bench.plan(&["/bin/sh", "-c", "/bin/busybox ls /; exit 3"]);
+    plan.rootfs = Rootfs::Directory { path: root.clone() };
+    let record = bench.run(&plan);
+    assert!(fs::read_dir(&outside).unwrap().next().is_none(), "a mount point was made outside");
+    // The link's target does not exist inside, so the start is refused, not bent.
+    assert!(matches!(record.outcome, Outcome::StartFailed { .. }), "{record:?}");
+    fs::remove_file(root.join("dev")).unwrap();
+    bench.assert_clean();
+    let record = bench.run(&plan);
+    assert_eq!(record.outcome, Outcome::Exited { code: 3 }, "{:?}", bench.output("stderr"));
+    assert_eq!(bench.output("stdout"), ["bin", "dev", "proc", "sys"]);
+    bench.assert_clean();
+}
+
+#[test]
+fn a_linked_proc_is_refused() {
+    let bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    fs::create_dir_all(root.join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("/elsewhere", root.join("proc")).unwrap();
+    let mut plan = bench.plan(&["true"]);
+    plan.rootfs = Rootfs::Directory { path: root };
+    let Outcome::StartFailed { message, errno, .. } = bench.run(&plan).outcome else { panic!() };
+    assert_eq!(errno, Some(nix::libc::ELOOP), "{message}");
+}
+
+#[test]
+fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
+    let bench = Bench::new();
+    let limits = Resources {
+        cpu_weight: Some(50),
+        cpu_quota_us: Some(50_000),
+        cpu_period_us: Some(100_000),
+        memory_max_bytes: Some(32 << 20),
+        pids_max: Some(20),
+    };
+    let mut launched = bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));
+    let effective = running(&launched).effective.unwrap();
+    assert_eq!(effective.cpu_weight, Some(50));
+    assert_eq!((effective.cpu_quota_us, effective.cpu_period_us), (Some(50_000), Some(100_000)));
+    assert_eq!((effective.memory_max_bytes, effective.pids_max), (Some(32 << 20), Some(20)));
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    leave(&mut launched);
+    assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: true });
+    assert!(record.oom_kills >= 1);
+    assert!(record.memory_peak_bytes.unwrap() <= 32 << 20);
+    bench.assert_clean();
+}
+
+#[test]
+fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
+    let bench = Bench::new();
+    let limits = Resources { memory_max_bytes: Some(32 << 20), ..Default::default() };
+    let mut launched = bench.launch(&bench.limited(&["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1; echo lived; exit 5"], &limits));
+    let status = wait_for(&launched.client, |status| status.oom_kills > 0 || status.phase == Phase::Exited);
+    assert!(status.oom_kills >= 1);
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    leave(&mut launched);
+    assert_eq!(record.outcome, Outcome::Exited { code: 5 });
+    assert_eq!(bench.output("stdout"), ["lived"]);
+}
+
+#[test]
+fn signals_reach_the_command_and_its_handler() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 1; done"]));
+    running(&launched);
+    eventually("the trap is set", || fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("ready")));
+    launched.client.send(&Request::Signal { id: 9, signal: 15, scope: Scope::All }).unwrap();
+    let mut replied = false;
+    let record = loop {
+        match next(&launched.client) {
+            Message::Reply { id, error } => {
+                assert_eq!((id, error), (9, None));
+                replied = true;
+            }
+            Message::Status(status) if status.phase == Phase::Exited => break status.exit.unwrap(),
+            Message::Status(_) => {}
+        }
+    };
+    assert!(replied);
+    assert_eq!(record.outcome, Outcome::Exited { code: 42 });
+    leave(&mut launched);
+}
+
+#[test]
+fn a_kill_takes_everything_and_is_no_oom() {
+    let bench = Bench::new();
+    let script = "for i in 1 2 3 4 5; do (trap '' TERM; sleep 1000) & done; echo ready; wait";
+    let mut launched = bench.launch(&bench.plan(&["sh", "-c", script]));
+    running(&launched);
+    let group = cgroup::open(&bench.hierarchies, &bench.cgroup_path()).unwrap();
+    eventually("all children run", || group.processes().unwrap().len() >= 7);
+    let pids = group.processes().unwrap();
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: false });
+    leave(&mut launched);
+    assert!(!pids.iter().any(|pid| exists(*pid)));
+    bench.assert_clean();
+}
+
+#[test]
+fn with_nobody_connected_the_end_is_kept_and_output_flows() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line number $i; i=$((i+1)); done; exit 3"]));
+    let Launched { client, .. } = &mut launched;
+    let other = Client::connect(&bench.paths).unwrap();
+    drop(std::mem::replace(client, other));
+    // The one that is left never reads, either.
+    leave(&mut launched);
+    let record = ExitRecord::load(&bench.paths.exit_record(1)).unwrap().unwrap();
+    assert_eq!(record.outcome, Outcome::Exited { code: 3 });
+    assert_eq!(bench.output("stdout").len(), 3000);
+    assert!(matches!(Client::connect(&bench.paths), Err(ControlError::Refused(_))));
+    bench.assert_clean();
+}
+
+#[test]
+fn a_killed_supervisor_takes_its_container_along_and_teardown_removes_the_rest() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sleep", "1000"]));
+    let status = running(&launched);
+    let main = status.main_pid.unwrap();
+    kill(Pid::from_raw(status.supervisor_pid), Signal::SIGKILL).unwrap();
+    leave(&mut launched);
+    eventually("the command has died", || !exists(main));
+    assert!(matches!(Client::connect(&bench.paths), Err(ControlError::Refused(_))));
+    assert_eq!(ExitRecord::load(&bench.paths.exit_record(1)).unwrap(), None);
+    for _ in 0..2 {
+        teardown::teardown(&bench.hierarchies, &bench.cgroup_path(), &bench.paths).unwrap();
+    }
+    bench.assert_clean();
+    assert!(!bench.paths.run().exists());
+}
+
+#[test]
+fn a_second_client_is_told_the_whole_state() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sleep", "1000"]));
+    let first = running(&launched);
+    let second = Client::connect(&bench.paths).unwrap();
+    assert_eq!(wait_for(&second, |_| true), first);
+    let facts = host::processes(&[first.main_pid.unwrap(), first.init_pid.unwrap()]);
+    assert_eq!(facts.iter().map(|process| process.ns_pid).collect::<Vec<_>>(), [2, 1]);
+    second.send(&Request::Signal { id: 1, signal: 9, scope: Scope::Main }).unwrap();
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: false });
+    leave(&mut launched);
+}
+
+#[test]
+fn in_direct_mode_the_command_is_pid_1() {
+    let bench = Bench::new();
+    let mut plan = bench.plan(&["sh", "-c", "echo $$; exit 4"]);
+    plan.mode = InitMode::Direct;
+    assert_eq!(bench.run(&plan).outcome, Outcome::Exited { code: 4 });
+    assert_eq!(bench.output("stdout"), ["1"]);
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let bench = Bench::new();
+    // Each inner shell leaves an orphan that ends at once; without reaping they would stay as zombies.
+    let script = "for i in 1 2 3 4 5 6 7 8; do sh -c 'true & exit'; done; \
+                  while grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null | grep -q .; do :; done; echo none";
+    bench.run(&bench.plan(&["sh", "-c", script]));
+    assert_eq!(bench.output("stdout"), ["none"]);
+}
+
+#[test]
+fn a_readonly_directory_cannot_be_written() {
+    let bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    for directory in ["bin", "dev", "proc", "sys"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    let mut plan = bench.plan(&["/bin/busybox", "touch", "/x"]);
+    plan.rootfs = Rootfs::Directory { path: root.clone() };
+    plan.spec.set_root(Some(oci::RootBuilder::default().path("/").readonly(true).build().unwrap()));
+    assert_eq!(bench.run(&plan).outcome, Outcome::Exited { code: 1 });
+    assert!(bench.output("stderr")[0].contains("Read-only"), "{:?}", bench.output("stderr"));
+    assert!(!root.join("x").exists());
+}
