@@ -6,9 +6,8 @@ use prost::Message as _;
 
 fn main() -> anyhow::Result<()> {
     println!("cargo:rerun-if-changed=tweendeck");
-    let mut files: Vec<PathBuf> = std::fs::read_dir("tweendeck/v1")?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir("tweendeck/v1")?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "proto"));
     files.sort();
 

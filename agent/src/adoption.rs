@@ -32,12 +32,14 @@ pub fn leave_copy(paths: &Paths, record: &[u8]) {
 /// What there is of a container.
 #[must_use]
 pub fn look_for(host: &Host, record: &Record) -> Outlook {
-    if !record.state.is_live() {
+    if !record.state.may_be_supervised() {
         return Outlook { link: None, observed: Observed::Gone };
     }
     let paths = host.paths(record.name());
     match Link::connect(&paths).map(Link::new) {
-        Ok(Ok(link)) => return Outlook { link: Some(link), observed: Observed::Supervised },
+        Ok(Ok(link)) => {
+            return Outlook { link: Some(link), observed: Observed::Supervised };
+        }
         Ok(Err(error)) => tracing::error!(container = record.name(), %error, "watch the supervisor"),
         Err(ControlError::Refused { .. }) => {}
         Err(error) => tracing::error!(container = record.name(), %error, "connect to the supervisor"),
@@ -83,7 +85,8 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<String> {
     let directories = run_directories(host).unwrap_or_default();
     let cgroups = cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default();
     let stranger = |name: &&String| !known.contains(*name);
-    let mut found: Vec<String> = directories.iter().filter(stranger).map(|name| format!("run directory {name}")).collect();
+    let mut found: Vec<String> =
+        directories.iter().filter(stranger).map(|name| format!("run directory {name}")).collect();
     found.extend(cgroups.iter().filter(stranger).map(|name| format!("cgroup {}", host.cgroup_path(name))));
     for stranger in &found {
         tracing::warn!(stranger, "belongs to no known container: left alone");

@@ -2,14 +2,18 @@
 //!
 //! A library only so that tests can reach the pure parts; the binary is the product.
 
-pub mod blocking;
-pub mod config;
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may block"))]
+
 pub mod adoption;
+pub mod blocking;
+pub mod causes;
+pub mod config;
 pub mod grpc;
 pub mod host;
 pub mod journal;
 pub mod lifecycle;
 pub mod node_info;
+pub mod pollable;
 pub mod registry;
 pub mod reporter;
 pub mod sampler;

@@ -23,8 +23,12 @@ fn main() -> ExitCode {
     match runtime.block_on(startup::run(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
-            eprintln!("tweendeckd: {error:#}");
+            // Either the log is there, or setting it up is what failed.
+            if tracing::dispatcher::has_been_set() {
+                tracing::error!("{error:#}");
+            } else {
+                eprintln!("tweendeckd: {error:#}");
+            }
             ExitCode::FAILURE
         }
     }

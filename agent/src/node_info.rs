@@ -2,7 +2,7 @@
 
 use tweendeck_proto::v1::{CgroupVersion, NodeInfo};
 use tweendeck_runtime::cgroup::Version;
-use tweendeck_runtime::host;
+use tweendeck_runtime::host::{self, Load};
 
 use crate::config::Config;
 use crate::host::Host;
@@ -10,7 +10,7 @@ use crate::sampler;
 
 /// The node, as it is reported.
 #[must_use]
-pub fn of(config: &Config, found: &Host, journal_id: &str) -> NodeInfo {
+pub fn of(config: &Config, found: &Host, journal_id: &str, load: &Load) -> NodeInfo {
     let system = host::system();
     let version = match found.hierarchies.version() {
         Version::V1 => CgroupVersion::V1,
@@ -24,7 +24,7 @@ pub fn of(config: &Config, found: &Host, journal_id: &str) -> NodeInfo {
         kernel_release: system.release,
         architecture: system.machine,
         cgroup_version: version.into(),
-        capacity: Some(sampler::capacity()),
+        capacity: Some(sampler::capacity(load)),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         boot_id: found.boot_id.clone(),
         journal_id: journal_id.to_owned(),

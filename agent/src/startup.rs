@@ -2,27 +2,34 @@
 //!
 //! Up: lock the store, seal the runtime's binary, take over what runs, report, serve. The sockets are bound before containers are adopted, so that
 //! callers wait instead of being refused, and served only afterwards, so that nobody sees half a node.
-//! Down, on SIGTERM or SIGINT: stop accepting, answer what is in flight, give up the lease. Containers live on, unless the configuration says otherwise.
+//! Down, on SIGTERM or SIGINT: stop accepting, answer what is in flight, report what happened meanwhile, give up the lease. Containers live on,
+//! unless the configuration says otherwise.
 
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tweendeck_proto::v1;
+use tweendeck_runtime::bundle::LogPolicy;
 use tweendeck_runtime::cgroup::{self, Hierarchies};
+use tweendeck_runtime::host::Load;
 use tweendeck_runtime::launch::RuntimeBinary;
 
 use crate::config::{Config, OnShutdown};
-use crate::grpc::{self, Api};
+use crate::grpc::{self, Api, Listeners};
 use crate::host::Host;
 use crate::journal::{Journal, Retention};
+use crate::lifecycle::Phase;
 use crate::registry::Registry;
 use crate::workload::Terms;
-use crate::{blocking, node_info, reporter, sampler, tasks, telemetry};
+use crate::{blocking, node_info, reporter, sampler, telemetry};
 
-/// How long calls in flight may take to be answered when the agent goes down.
+/// How long each part of the way down may take.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Runs the agent until it is told to stop.
@@ -30,55 +37,106 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// # Errors
 /// When a part that it cannot do without is not to be had.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let _telemetry = telemetry::init(&config.log, &config.telemetry, config.node.id.as_str(), env!("CARGO_PKG_VERSION"))
-        .context("set up logging")?;
+    let _telemetry =
+        telemetry::init(&config.log, &config.telemetry, config.node.id.as_str(), env!("CARGO_PKG_VERSION"))
+            .context("set up logging")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node = config.node.id.as_str(), "tweendeckd starts");
-    let retention =
-        Retention { max_entries: config.journal.max_events, max_containers: config.limits.max_containers };
-    let (journal, opened) = Journal::open(&config.state_dir, retention).context("open the store")?;
-    let host = Arc::new(find_host(&config)?);
-    let listeners = grpc::bind(&config.grpc.socket, config.grpc.listen).await.context("bind the sockets")?;
+    // Before anything is there to be cleaned up.
+    let asked_to_stop = Asked::listen().context("listen for signals")?;
+    let TakenOver { listeners, registry, reporter, load } = take_over(&config).await?;
 
     let (stop, stopping) = watch::channel(false);
-    let (_info_sender, info) = watch::channel(node_info::of(&config, &host, journal.id()));
-    let reporting = start_reporting(&config, journal, host.clone(), &info, &stopping);
-    let Reporting { registry, usage, status } = reporting;
-    registry.adopt(opened.moved_aside.is_some()).await.context("take over the node's containers")?;
-
-    let api = Api::new(registry.clone(), info, usage, status, stopping);
+    let (drain, draining) = watch::channel(false);
+    let Observed { info, usage, status, mut reporting } = observe(&config, &registry, reporter, &load, stopping);
+    let api = Api::new(registry.clone(), info, usage, status, draining);
     let served = grpc::serve(api, listeners, config.grpc.max_concurrent_streams);
     tracing::info!(socket = %config.grpc.socket.display(), tcp = ?config.grpc.listen, "serving");
     tokio::pin!(served);
     tokio::select! {
         ended = &mut served => ended.context("serve")?,
-        name = asked_to_stop() => {
-            tracing::info!(signal = name?, "stopping");
-            if config.on_shutdown == OnShutdown::Delete {
-                delete_all(&registry).await;
-            }
-            stop.send_replace(true);
-            match timeout(DRAIN, served).await {
+        name = asked_to_stop.wait() => {
+            tracing::info!(signal = name, "stopping");
+            drain.send_replace(true);
+            let (drained, ()) = tokio::join!(timeout(DRAIN, served), delete_all(&registry, config.on_shutdown));
+            match drained {
                 Ok(ended) => ended.context("serve")?,
                 Err(_) => tracing::warn!("calls in flight did not end in time"),
             }
         }
     }
-    leave(&config, &host).await;
-    tracing::info!("tweendeckd has stopped; containers go on");
+    stop.send_replace(true);
+    if let Some(reporting) = &mut reporting
+        && timeout(DRAIN, reporting.ended()).await.is_err()
+    {
+        tracing::warn!("etcd was not told the last changes; the next agent tells them");
+    }
+    leave(&config, registry.host()).await;
+    tracing::info!("tweendeckd has stopped");
     Ok(())
 }
 
-struct Reporting {
-    registry: Registry,
-    usage: watch::Receiver<tweendeck_proto::v1::NodeUsage>,
-    status: watch::Receiver<tweendeck_proto::v1::ReportingStatus>,
+/// Everything up to the point where calls can be answered.
+async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
+    let retention = Retention { max_entries: config.journal.max_events, max_containers: config.limits.max_containers };
+    let (journal, opened) = Journal::open(&config.state_dir, retention).context("open the store")?;
+    let load = tweendeck_runtime::host::load().context("read what the machine has")?;
+    make_private(&config.run_dir).with_context(|| format!("make the run directory {}", config.run_dir.display()))?;
+    match tweendeck_runtime::host::raise_open_files() {
+        Ok(limit) => tracing::debug!(limit, "open files"),
+        Err(error) => tracing::warn!(%error, "raise the limit of open files"),
+    }
+    let host = Arc::new(find_host(config, &load)?);
+    let listeners = grpc::bind(&config.grpc.socket, config.grpc.listen).await.context("bind the sockets")?;
+    let (handle, reporter) = reporter::prepare();
+    let registry = Registry::new(host, journal, handle);
+    registry.adopt(opened.moved_aside.is_some()).await.context("take over the node's containers")?;
+    Ok(TakenOver { listeners, registry, reporter, load })
 }
 
-fn find_host(config: &Config) -> anyhow::Result<Host> {
+/// A node that can be served.
+struct TakenOver {
+    listeners: Listeners,
+    registry: Registry,
+    /// Has the registry's changes noted, and does not report them yet.
+    reporter: reporter::Unstarted,
+    load: Load,
+}
+
+/// The node as it is seen: by callers and by the cluster.
+struct Observed {
+    info: watch::Receiver<v1::NodeInfo>,
+    usage: watch::Receiver<v1::NodeUsage>,
+    status: watch::Receiver<v1::ReportingStatus>,
+    reporting: Option<reporter::Running>,
+}
+
+/// Starts measuring and reporting.
+fn observe(
+    config: &Config,
+    registry: &Registry,
+    reporter: reporter::Unstarted,
+    load: &Load,
+    stopping: watch::Receiver<bool>,
+) -> Observed {
+    let (usage_sender, usage) = watch::channel(v1::NodeUsage::default());
+    let (info_sender, info) = watch::channel(node_info::of(config, registry.host(), registry.journal().id(), load));
+    let outputs = sampler::Outputs { usage: usage_sender, info: info_sender };
+    sampler::start(registry.host().clone(), Arc::new(registry.clone()), config.sampling.interval, outputs);
+    match config.etcd.clone() {
+        None => Observed { info, usage, status: reporter.discard(), reporting: None },
+        Some(etcd) => {
+            let source = Arc::new(registry.clone());
+            let inputs = reporter::Inputs { source, info: info.clone(), usage: usage.clone(), stopping };
+            let running = reporter.start(etcd, inputs);
+            Observed { info, usage, status: running.status.clone(), reporting: Some(running) }
+        }
+    }
+}
+
+fn find_host(config: &Config, load: &Load) -> anyhow::Result<Host> {
     let hierarchies = Hierarchies::detect().context("find the cgroup hierarchies")?;
     let runtime = RuntimeBinary::seal(&config.runtime_binary)
         .with_context(|| format!("take a sealed copy of {}", config.runtime_binary.display()))?;
-    let memory = sampler::capacity().memory_bytes;
     Ok(Host {
         run_dir: config.run_dir.clone(),
         state_dir: config.state_dir.clone(),
@@ -86,8 +144,8 @@ fn find_host(config: &Config) -> anyhow::Result<Host> {
         hierarchies,
         runtime,
         boot_id: tweendeck_runtime::host::boot_id().context("read the kernel's boot id")?,
-        memory_bytes: memory,
-        logs: tweendeck_runtime::bundle::LogPolicy {
+        memory_bytes: load.memory_bytes,
+        logs: LogPolicy {
             max_file_bytes: config.limits.max_log_bytes_per_file,
             max_files: config.limits.max_log_files,
         },
@@ -95,24 +153,43 @@ fn find_host(config: &Config) -> anyhow::Result<Host> {
     })
 }
 
-async fn asked_to_stop() -> anyhow::Result<&'static str> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// A directory of ours; one that exists is left as it is.
+fn make_private(directory: &std::path::Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
-/// Deletes every container: for an agent that is tried out, not for one that is deployed.
-async fn delete_all(registry: &Registry) {
+/// The signals that ask the agent to stop.
+struct Asked {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Asked {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Deletes every container, when the configuration says so: for an agent that is tried out, not for one that is deployed.
+async fn delete_all(registry: &Registry, on_shutdown: OnShutdown) {
+    match on_shutdown {
+        OnShutdown::Keep => return,
+        OnShutdown::Delete => {}
+    }
     for handle in registry.handles() {
         if let Err(error) = handle.delete(true, Terms::default()).await {
             tracing::warn!(container = handle.view().name(), %error, "delete");
         }
     }
     for handle in registry.handles() {
-        let gone = handle.wait_until(|record| record.state.phase == crate::lifecycle::Phase::Removed);
+        let gone = handle.wait_until(|record| record.state.phase == Phase::Removed);
         if timeout(DRAIN, gone).await.is_err() {
             tracing::warn!(container = handle.view().name(), "is not gone yet; the next agent goes on with it");
         }

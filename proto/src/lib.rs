@@ -7,8 +7,13 @@ pub mod etcd;
 pub mod reason;
 
 /// Messages, clients and servers generated from `tweendeck/v1/*.proto`.
-#[allow(missing_docs, clippy::pedantic, reason = "generated code; the .proto files carry the docs")]
-#[allow(clippy::too_many_lines, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "generated code")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    clippy::restriction,
+    reason = "generated code; the .proto files carry the docs"
+)]
 pub mod v1 {
     tonic::include_proto!("tweendeck.v1");
 }

@@ -25,7 +25,9 @@ mod tests {
     fn every_reason_round_trips_and_is_documented() {
         let docs = include_str!("../../docs/errors.md");
         for number in 1.. {
-            let Ok(reason) = ErrorReason::try_from(number) else { break };
+            let Ok(reason) = ErrorReason::try_from(number) else {
+                break;
+            };
             assert_eq!(parse(name(reason)), Some(reason));
             assert!(docs.contains(&format!("`{}`", name(reason))), "docs/errors.md lacks {}", name(reason));
         }

@@ -79,10 +79,7 @@ impl Paths {
     /// Paths of the container `name` below the agent's run and state directories.
     #[must_use]
     pub fn new(run_dir: &Path, state_dir: &Path, name: &str) -> Self {
-        Self {
-            run: run_dir.join("containers").join(name),
-            state: state_dir.join("containers").join(name),
-        }
+        Self { run: run_dir.join("containers").join(name), state: state_dir.join("containers").join(name) }
     }
 
     /// Paths from the two directories of one container, as a supervisor gets them.

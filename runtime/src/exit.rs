@@ -122,7 +122,9 @@ impl ExitRecord {
         match File::open(path).and_then(|file| file.take(MAX).read_to_end(&mut bytes)) {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(ExitRecordError::Load { path: path.to_owned(), source }),
+            Err(source) => {
+                return Err(ExitRecordError::Load { path: path.to_owned(), source });
+            }
         }
         let parsed = serde_json::from_slice(&bytes);
         parsed.map(Some).map_err(|source| ExitRecordError::Parse { path: path.to_owned(), source })

@@ -1,11 +1,13 @@
 //! Facts about this host and its processes, read from the kernel.
 
 mod facts;
+mod load;
 mod processes;
 
 use std::io;
 
 pub use facts::{Fact, Verdict, facts};
+pub use load::{Load, load};
 pub use processes::{ProcessFacts, processes};
 
 /// The name our init gives itself (proc_pid_comm(5)).
@@ -27,7 +29,9 @@ pub struct System {
 pub fn system() -> System {
     let text = |value: &std::ffi::OsStr| value.to_string_lossy().into_owned();
     match nix::sys::utsname::uname() {
-        Ok(name) => System { hostname: text(name.nodename()), release: text(name.release()), machine: text(name.machine()) },
+        Ok(name) => {
+            System { hostname: text(name.nodename()), release: text(name.release()), machine: text(name.machine()) }
+        }
         Err(_) => System { hostname: String::new(), release: String::new(), machine: String::new() },
     }
 }
@@ -44,4 +48,16 @@ pub fn boot_id() -> io::Result<String> {
 #[must_use]
 pub fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
+}
+
+/// Raises the number of files this process may have open to its hard limit (getrlimit(2)): every container takes a few descriptors.
+/// Gives the limit that is in force then.
+///
+/// # Errors
+/// The kernel's.
+pub fn raise_open_files() -> io::Result<u64> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(hard)
 }

@@ -60,8 +60,7 @@ impl RuntimeBinary {
         let memfd = memfd_create(c"tweendeck-runtime", flags).map_err(|error| failed("copy", error.into()))?;
         let mut copy = File::from(memfd);
         io::copy(&mut source, &mut copy).map_err(|error| failed("copy", error))?;
-        let seals =
-            SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
+        let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
         fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).map_err(|error| failed("seal", error.into()))?;
         Ok(Self { memfd: copy.into() })
     }
@@ -116,7 +115,7 @@ pub fn launch(binary: &RuntimeBinary, plan: &Plan, paths: &Paths) -> Result<Laun
     let client = Client::connect(paths).map_err(LaunchError::Connect)?;
     let log = open_log(paths)?;
     let log_too = log.try_clone().map_err(|source| file("open", paths.run(), source))?;
-    let child = Command::new(format!("/proc/self/fd/{}", binary.memfd.as_raw_fd()))
+    let mut child = Command::new(format!("/proc/self/fd/{}", binary.memfd.as_raw_fd()))
         .arg0("tweendeck-supervisor")
         .arg("supervise")
         .args([paths.run(), paths.state()])
@@ -129,8 +128,15 @@ pub fn launch(binary: &RuntimeBinary, plan: &Plan, paths: &Paths) -> Result<Laun
         .map_err(LaunchError::Spawn)?;
     // Not reaped by anybody else, so the PID is still this child's.
     let pid = i32::try_from(child.id()).unwrap_or(0);
-    let pidfd = sys::pidfd_open(pid).map_err(LaunchError::Spawn)?;
-    Ok(Launched { client, child: SupervisorChild { child, pidfd } })
+    match sys::pidfd_open(pid) {
+        Ok(pidfd) => Ok(Launched { client, child: SupervisorChild { child, pidfd } }),
+        Err(error) => {
+            // Nothing may run after a failed launch. It has not been reaped, so its PID is its own.
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(LaunchError::Spawn(error))
+        }
+    }
 }
 
 fn prepare(plan: &Plan, paths: &Paths) -> Result<(), LaunchError> {
@@ -140,7 +146,9 @@ fn prepare(plan: &Plan, paths: &Paths) -> Result<(), LaunchError> {
     }
     for stale in [paths.control_socket(), paths.launch_marker()] {
         match fs::remove_file(&stale) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(file("remove", &stale, source)),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(file("remove", &stale, source));
+            }
             Ok(()) | Err(_) => {}
         }
     }

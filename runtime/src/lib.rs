@@ -20,5 +20,7 @@ pub mod spec;
 pub mod sys;
 pub mod teardown;
 
+/// Why those types refuse a value.
+pub use oci_spec::OciSpecError;
 /// The OCI runtime specification's types, as this crate takes them.
 pub use oci_spec::runtime as oci;

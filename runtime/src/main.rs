@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use tweendeck_runtime::process;
 
-const USAGE: &str = "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
+const USAGE: &str =
+    "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
        tweendeck-runtime --version";
 /// EX_USAGE of sysexits(3).
 const EX_USAGE: u8 = 64;

@@ -93,7 +93,11 @@ impl Bench {
         let status = wait_for(&launched.client, |status| status.phase == Phase::Exited);
         leave(&mut launched);
         let record = status.exit.unwrap();
-        assert_eq!(ExitRecord::load(&self.paths.exit_record(1)).unwrap().as_ref(), Some(&record), "durable before told");
+        assert_eq!(
+            ExitRecord::load(&self.paths.exit_record(1)).unwrap().as_ref(),
+            Some(&record),
+            "durable before told"
+        );
         record
     }
 
@@ -103,7 +107,11 @@ impl Bench {
     }
 
     fn assert_clean(&self) {
-        assert_eq!(cgroup::children(&self.hierarchies, &self.parent).unwrap(), Vec::<String>::new(), "cgroups are left");
+        assert_eq!(
+            cgroup::children(&self.hierarchies, &self.parent).unwrap(),
+            Vec::<String>::new(),
+            "cgroups are left"
+        );
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(self.dir.path().to_str().unwrap()), "mounts are left");
     }
@@ -200,7 +208,14 @@ fn a_command_has_only_the_capabilities_it_was_given() {
     bench.run(&bench.plan(&["grep", "-E", "^(Cap|NoNewPrivs)", "/proc/self/status"]));
     let kill = "0000000000000020";
     let output = bench.output("stdout");
-    let expected = [("CapInh", "0000000000000000"), ("CapPrm", kill), ("CapEff", kill), ("CapBnd", kill), ("CapAmb", "0000000000000000"), ("NoNewPrivs", "1")];
+    let expected = [
+        ("CapInh", "0000000000000000"),
+        ("CapPrm", kill),
+        ("CapEff", kill),
+        ("CapBnd", kill),
+        ("CapAmb", "0000000000000000"),
+        ("NoNewPrivs", "1"),
+    ];
     for ((name, value), line) in expected.into_iter().zip(&output) {
         assert_eq!(line, &format!("{name}:\t{value}"));
     }
@@ -293,7 +308,8 @@ fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
         memory_max_bytes: Some(32 << 20),
         pids_max: Some(20),
     };
-    let mut launched = bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));
+    let mut launched =
+        bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));
     let effective = running(&launched).effective.unwrap();
     assert_eq!(effective.cpu_weight, Some(50));
     assert_eq!((effective.cpu_quota_us, effective.cpu_period_us), (Some(50_000), Some(100_000)));
@@ -310,9 +326,16 @@ fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
 fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
     let bench = Bench::new();
     let limits = Resources { memory_max_bytes: Some(32 << 20), ..Default::default() };
-    let mut launched = bench.launch(&bench.limited(&["sh", "-c", "dd if=/dev/zero of=/dev/null bs=200M count=1; echo lived; exit 5"], &limits));
+    // It stays until it has been seen that the kill is told while it runs.
+    let script =
+        "trap 'exit 5' TERM; dd if=/dev/zero of=/dev/null bs=200M count=1; echo lived; while :; do sleep 1; done";
+    let mut launched = bench.launch(&bench.limited(&["sh", "-c", script], &limits));
     let status = wait_for(&launched.client, |status| status.oom_kills > 0 || status.phase == Phase::Exited);
-    assert!(status.oom_kills >= 1);
+    assert_eq!((status.oom_kills, status.phase), (1, Phase::Running));
+    eventually("it lived", || {
+        fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("lived"))
+    });
+    launched.client.send(&Request::Signal { id: 1, signal: 15, scope: Scope::All }).unwrap();
     let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
     leave(&mut launched);
     assert_eq!(record.outcome, Outcome::Exited { code: 5 });
@@ -322,9 +345,12 @@ fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
 #[test]
 fn signals_reach_the_command_and_its_handler() {
     let bench = Bench::new();
-    let mut launched = bench.launch(&bench.plan(&["sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 1; done"]));
+    let mut launched =
+        bench.launch(&bench.plan(&["sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 1; done"]));
     running(&launched);
-    eventually("the trap is set", || fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("ready")));
+    eventually("the trap is set", || {
+        fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("ready"))
+    });
     launched.client.send(&Request::Signal { id: 9, signal: 15, scope: Scope::All }).unwrap();
     let mut replied = false;
     let record = loop {
@@ -362,7 +388,11 @@ fn a_kill_takes_everything_and_is_no_oom() {
 #[test]
 fn with_nobody_connected_the_end_is_kept_and_output_flows() {
     let bench = Bench::new();
-    let mut launched = bench.launch(&bench.plan(&["sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo line number $i; i=$((i+1)); done; exit 3"]));
+    let mut launched = bench.launch(&bench.plan(&[
+        "sh",
+        "-c",
+        "i=0; while [ $i -lt 3000 ]; do echo line number $i; i=$((i+1)); done; exit 3",
+    ]));
     let Launched { client, .. } = &mut launched;
     let other = Client::connect(&bench.paths).unwrap();
     drop(std::mem::replace(client, other));

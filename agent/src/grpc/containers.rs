@@ -31,7 +31,7 @@ impl ContainerService for Api {
         } else {
             match self.create(wanted).await? {
                 Created::New(_, record) => record.container.clone(),
-                Created::Before(container) => container,
+                Created::Before(container) => *container,
             }
         };
         Ok(Response::new(CreateContainerResponse { container: Some(container) }))
@@ -48,7 +48,11 @@ impl ContainerService for Api {
         let size = validate::page(request.page_size, 100, 1000, &mut violations);
         let states = states(&request, &mut violations);
         violations.require(request.label_selector.len() <= 64, "label_selector", "has more than 64 labels");
-        violations.require(request.page_token.len() <= 63, "page_token", "is not one of this API's; pass back what you got");
+        violations.require(
+            request.page_token.len() <= 63,
+            "page_token",
+            "is not one of this API's; pass back what you got",
+        );
         violations.finish()?;
         let after = (!request.page_token.is_empty()).then_some(request.page_token.as_str());
         let (records, more) = self.registry().list(after, size, &Filter { labels: request.label_selector, states });
@@ -66,7 +70,9 @@ impl ContainerService for Api {
         let terms = terms("StartContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
         let handle = match self.find_or_before(name, &terms).await? {
             Found::Handle(handle) => handle,
-            Found::Before(container) => return Ok(Response::new(StartContainerResponse { container: Some(container) })),
+            Found::Before(container) => {
+                return Ok(Response::new(StartContainerResponse { container: Some(*container) }));
+            }
         };
         let record = self.start(&handle, name, terms).await?;
         Ok(Response::new(StartContainerResponse { container: Some(record.container.clone()) }))
@@ -82,13 +88,15 @@ impl ContainerService for Api {
         let (handle, first) = match self.create(wanted).await? {
             Created::New(handle, _) => (handle, true),
             // The first call may have died between its two halves: the second half is level-triggered.
-            Created::Before(before) => match self.registry().get(&name).filter(|handle| handle.view().uid() == before.uid) {
-                Some(handle) => (handle, false),
-                None => {
-                    let container = Some(self.last_of(&name, &before.uid).await?.unwrap_or(before));
-                    return Ok(Response::new(RunContainerResponse { container }));
+            Created::Before(before) => {
+                match self.registry().get(&name).filter(|handle| handle.view().uid() == before.uid) {
+                    Some(handle) => (handle, false),
+                    None => {
+                        let container = Some(self.last_of(&name, &before.uid).await?.unwrap_or(*before));
+                        return Ok(Response::new(RunContainerResponse { container }));
+                    }
                 }
-            },
+            }
         };
         let record = if first || handle.view().state.attempt == 0 {
             self.start(&handle, &name, Terms::default()).await?
@@ -108,7 +116,9 @@ impl ContainerService for Api {
         let terms = terms("StopContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
         let handle = match self.find_or_before(name, &terms).await? {
             Found::Handle(handle) => handle,
-            Found::Before(container) => return Ok(Response::new(StopContainerResponse { container: Some(container) })),
+            Found::Before(container) => {
+                return Ok(Response::new(StopContainerResponse { container: Some(*container) }));
+            }
         };
         let accepted = handle.stop(grace, terms).await.map_err(|error| command_error(name, error))?;
         let record = if *validate_only { accepted.record } else { handle.wait_until(at_rest).await };
@@ -127,7 +137,9 @@ impl ContainerService for Api {
         let terms = terms("KillContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
         let handle = match self.find_or_before(name, &terms).await? {
             Found::Handle(handle) => handle,
-            Found::Before(container) => return Ok(Response::new(KillContainerResponse { container: Some(container) })),
+            Found::Before(container) => {
+                return Ok(Response::new(KillContainerResponse { container: Some(*container) }));
+            }
         };
         let signal = if *signal == 0 { 9 } else { *signal };
         let scope = match request.scope() {
@@ -146,7 +158,7 @@ impl ContainerService for Api {
         let handle = match self.find_or_before(name, &terms).await {
             Ok(Found::Handle(handle)) => handle,
             Ok(Found::Before(container)) => {
-                return Ok(Response::new(DeleteContainerResponse { container: Some(container) }));
+                return Ok(Response::new(DeleteContainerResponse { container: Some(*container) }));
             }
             Err(Refusal::NotFound { .. }) if *allow_missing => {
                 return Ok(Response::new(DeleteContainerResponse { container: None }));
@@ -223,7 +235,7 @@ struct Wanted {
 enum Found {
     Handle(Handle),
     /// Nothing any more, but this request was carried out before.
-    Before(Container),
+    Before(Box<Container>),
 }
 
 impl Api {
@@ -264,9 +276,11 @@ impl Api {
             return Ok(Found::Handle(handle));
         }
         let not_found = || Refusal::NotFound { name: name.to_owned() };
-        let Some(request) = terms.request.clone() else { return Err(not_found()) };
+        let Some(request) = terms.request.clone() else {
+            return Err(not_found());
+        };
         match self.registry().journal().request(request).await {
-            Ok(Some(row)) => Ok(Found::Before(row.container)),
+            Ok(Some(row)) => Ok(Found::Before(Box::new(row.container))),
             Ok(None) => Err(not_found()),
             Err(error) => Err(Refusal::Journal { name: name.to_owned(), error }),
         }
@@ -336,9 +350,11 @@ async fn started(handle: &Handle, attempt: u32) -> Result<Arc<Record>, Refusal> 
         .await;
     let status = record.container.status.clone().unwrap_or_default();
     match &status.exit {
-        Some(exit) if exit.attempt == attempt && exit.reason() == ExitReason::StartFailed => Err(Refusal::StartFailed {
-            message: format!("container {:?} could not be started: {}", record.name(), status.message),
-        }),
+        Some(exit) if exit.attempt == attempt && exit.reason() == ExitReason::StartFailed => {
+            Err(Refusal::StartFailed {
+                message: format!("container {:?} could not be started: {}", record.name(), status.message),
+            })
+        }
         Some(_) | None => Ok(record),
     }
 }
@@ -380,6 +396,10 @@ fn terms(
 
 fn states(request: &ListContainersRequest, violations: &mut Violations) -> Vec<ContainerState> {
     let parsed: Result<Vec<_>, _> = request.states.iter().map(|state| ContainerState::try_from(*state)).collect();
-    violations.require(parsed.is_ok() && request.states.len() <= 16, "states", "must be states this version knows, at most 16");
+    violations.require(
+        parsed.is_ok() && request.states.len() <= 16,
+        "states",
+        "must be states this version knows, at most 16",
+    );
     parsed.unwrap_or_default()
 }

@@ -13,4 +13,4 @@ mod status;
 mod validate;
 mod watch;
 
-pub use serve::{Api, ServeError, bind, serve};
+pub use serve::{Api, Listeners, ServeError, bind, serve};

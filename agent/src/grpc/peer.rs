@@ -30,7 +30,9 @@ impl Interceptor for Check {
         };
         match unix.peer_cred.map(|peer| peer.uid()) {
             Some(uid) if self.allows(uid) => Ok(request),
-            Some(uid) => Err(Refusal::Denied(format!("user {uid} may not call: be root, or the agent's own user")).into()),
+            Some(uid) => {
+                Err(Refusal::Denied(format!("user {uid} may not call: be root, or the agent's own user")).into())
+            }
             None => Err(Refusal::Denied("the caller's user is not known".into()).into()),
         }
     }

@@ -13,6 +13,7 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
+use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
@@ -121,9 +122,7 @@ pub struct Listeners {
 pub async fn bind(socket: &Path, listen: Option<SocketAddr>) -> Result<Listeners, ServeError> {
     let unix = bind_unix(socket).map_err(|source| ServeError::Unix { path: socket.to_owned(), source })?;
     let tcp = match listen {
-        Some(address) => {
-            Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?)
-        }
+        Some(address) => Some(TcpListener::bind(address).await.map_err(|source| ServeError::Tcp { address, source })?),
         None => None,
     };
     Ok(Listeners { unix, tcp })
@@ -149,7 +148,9 @@ pub async fn serve(api: Api, listeners: Listeners, max_streams: u32) -> Result<(
     let Listeners { unix, tcp } = listeners;
     let local = router(&api, max_streams).await?;
     let local = local.serve_with_incoming_shutdown(UnixListenerStream::new(unix), stopped(api.stopping()));
-    let Some(tcp) = tcp else { return local.await.map_err(ServeError::Transport) };
+    let Some(tcp) = tcp else {
+        return local.await.map_err(ServeError::Transport);
+    };
     let remote = router(&api, max_streams).await?;
     let remote = remote.serve_with_incoming_shutdown(TcpListenerStream::new(tcp), stopped(api.stopping()));
     tokio::try_join!(local, remote).map(drop).map_err(ServeError::Transport)
@@ -160,7 +161,7 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
-type Layers = tower::layer::util::Stack<InterceptorLayer<peer::Check>, tower::layer::util::Stack<limits::ReasonLayer, tower::layer::util::Identity>>;
+type Layers = Stack<limits::ReasonLayer, Stack<InterceptorLayer<peer::Check>, Identity>>;
 
 async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeError> {
     let (health_reporter, health) = tonic_health::server::health_reporter();
@@ -172,15 +173,14 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let server = Server::builder()
+    let mut server = Server::builder()
         .max_concurrent_streams(max_streams)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_max_header_list_size(16 << 10)
         .trace_fn(crate::telemetry::request_span)
-        .layer(limits::ReasonLayer)
-        .layer(InterceptorLayer::new(peer::Check::new()));
-    let mut server = server;
+        .layer(InterceptorLayer::new(peer::Check::new()))
+        .layer(limits::ReasonLayer);
     Ok(server
         .add_service(health)
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)

@@ -16,17 +16,36 @@ pub(super) enum Refusal {
     /// Fields are wrong; all of them.
     Fields(Vec<FieldViolation>),
     /// The kernel cannot do it: field, controller, cgroup version; all of them.
-    Unsupported { violations: Vec<FieldViolation>, controller: String, cgroup_version: String },
-    NotFound { name: String },
-    Exists { name: String },
-    StartFailed { message: String },
-    WaitTimeout { name: String, state: String },
+    Unsupported {
+        violations: Vec<FieldViolation>,
+        controller: String,
+        cgroup_version: String,
+    },
+    NotFound {
+        name: String,
+    },
+    Exists {
+        name: String,
+    },
+    StartFailed {
+        message: String,
+    },
+    WaitTimeout {
+        name: String,
+        state: String,
+    },
     NotReady,
     Denied(String),
     ResumeToken(&'static str),
     Internal(String),
-    Command { name: String, error: CommandError },
-    Journal { name: String, error: JournalError },
+    Command {
+        name: String,
+        error: CommandError,
+    },
+    Journal {
+        name: String,
+        error: JournalError,
+    },
 }
 
 impl From<Refusal> for Status {
@@ -113,7 +132,9 @@ fn journal(name: &str, error: JournalError) -> Status {
         JournalError::Unavailable(why) => plain(
             Code::Unavailable,
             ErrorReason::StoreUnavailable,
-            format!("the node's store cannot write ({why}): free space in the agent's state directory; what runs goes on"),
+            format!(
+                "the node's store cannot write ({why}): free space in the agent's state directory; what runs goes on"
+            ),
         ),
         JournalError::Busy => plain(
             Code::ResourceExhausted,

@@ -85,6 +85,13 @@ struct Cursor {
 /// Nothing more is to be sent.
 struct Over;
 
+/// Why a wait for entries ended.
+enum Woken {
+    Entry,
+    Idle,
+    Stopping,
+}
+
 impl Cursor {
     async fn run(mut self, start: Start) -> Result<(), Over> {
         match start {
@@ -145,17 +152,17 @@ impl Cursor {
     /// Waits for a new entry; tells an idle reader where it stands.
     async fn wait(&mut self) -> Result<(), Over> {
         let sequence = self.sequence;
-        tokio::select! { biased;
-            _ = self.stopping.wait_for(|stopping| *stopping) => {
-                // The token of the last item is good for the next agent.
-                self.tell(Refusal::NotReady.into()).await
-            }
-            () = self.items.closed() => Err(Over),
-            moved = self.head.wait_for(|head| *head > sequence) => match moved {
-                Ok(_) => Ok(()),
-                Err(_) => self.tell(Refusal::NotReady.into()).await,
-            },
-            () = tokio::time::sleep(IDLE) => self.send(Item::Bookmark(v1::Bookmark { sequence })).await,
+        let woken = tokio::select! { biased;
+            _ = self.stopping.wait_for(|stopping| *stopping) => Woken::Stopping,
+            () = self.items.closed() => return Err(Over),
+            moved = self.head.wait_for(|head| *head > sequence) => if moved.is_ok() { Woken::Entry } else { Woken::Stopping },
+            () = tokio::time::sleep(IDLE) => Woken::Idle,
+        };
+        match woken {
+            Woken::Entry => Ok(()),
+            Woken::Idle => self.send(Item::Bookmark(v1::Bookmark { sequence })).await,
+            // The token of the last item is good for the next agent.
+            Woken::Stopping => self.tell(Refusal::NotReady.into()).await,
         }
     }
 

@@ -16,7 +16,7 @@ use std::path::Path;
 use tokio::sync::{mpsc, oneshot, watch};
 use tweendeck_proto::v1;
 
-pub use open::{Opened, OpenError};
+pub use open::{OpenError, Opened};
 pub use query::{Page, RequestRow};
 pub use record::{Record, RecordError};
 

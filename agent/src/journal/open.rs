@@ -73,8 +73,7 @@ pub struct Opened {
 }
 
 pub(super) fn open(directory: &Path) -> Result<(Connection, Opened), OpenError> {
-    std::fs::create_dir_all(directory)
-        .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
+    std::fs::create_dir_all(directory).map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
     let path = directory.join(FILE);
     match try_open(&path) {
         Ok((connection, journal_id, head)) => Ok((connection, Opened { journal_id, head, moved_aside: None })),
@@ -118,7 +117,9 @@ fn try_open(path: &Path) -> Result<(Connection, String, u64), TryError> {
     match version {
         0 => create(&connection).map_err(classify)?,
         SCHEMA => {}
-        found => return Err(TryError::Fatal(OpenError::Later { path: path.to_owned(), found })),
+        found => {
+            return Err(TryError::Fatal(OpenError::Later { path: path.to_owned(), found }));
+        }
     }
     let (id, head) = identity(&connection).map_err(classify)?;
     id.map(|id| (connection, id, head)).ok_or_else(|| TryError::Damaged("the store has no identity".into()))
@@ -143,9 +144,8 @@ fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 fn identity(connection: &Connection) -> Result<(Option<String>, u64), rusqlite::Error> {
-    let id = connection
-        .query_row("SELECT value FROM meta WHERE key = 'journal_id'", [], |row| row.get(0))
-        .optional()?;
+    let id =
+        connection.query_row("SELECT value FROM meta WHERE key = 'journal_id'", [], |row| row.get(0)).optional()?;
     let head: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM changes", [], |row| row.get(0))?;
     Ok((id, u64::try_from(head).unwrap_or(0)))
 }

@@ -31,9 +31,8 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
         .prepare_cached("SELECT min(seq), max(seq) FROM changes")?
         .query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     let head = number(head.unwrap_or(0));
-    let mut statement = connection.prepare_cached(
-        "SELECT seq, unix_ms, kind, container FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-    )?;
+    let mut statement = connection
+        .prepare_cached("SELECT seq, unix_ms, kind, container FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
     let entries = statement.query_map((signed(sequence), limit), entry)?.collect::<Result<_, _>>()?;
     Ok(Page { entries, oldest: oldest.map_or(head.saturating_add(1), number), head })
 }
@@ -43,7 +42,7 @@ pub(super) fn snapshot(connection: &Connection) -> Result<(Vec<Record>, u64), Er
     let records = statement
         .query_map([], |row| {
             let bytes: Vec<u8> = row.get(0)?;
-            Record::decode(&bytes).map_err(|error| damaged(error))
+            Record::decode(&bytes).map_err(damaged)
         })?
         .collect::<Result<_, _>>()?;
     let head: Option<i64> = connection.query_row("SELECT max(seq) FROM changes", [], |row| row.get(0))?;

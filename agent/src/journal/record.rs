@@ -115,8 +115,7 @@ impl Record {
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let stored = Stored::decode(bytes).map_err(RecordError::Decode)?;
         let phase = phase_from(stored.phase, Duration::from_millis(stored.grace_ms))?;
-        let state =
-            State { phase, attempt: stored.attempt, ephemeral: stored.ephemeral, deleting: stored.deleting };
+        let state = State { phase, attempt: stored.attempt, ephemeral: stored.ephemeral, deleting: stored.deleting };
         Ok(Self { container: stored.container.unwrap_or_default(), state, boot_id: stored.boot_id })
     }
 }

@@ -61,7 +61,10 @@ async fn entries_are_numbered_without_holes_and_survive_reopening() {
 async fn a_name_is_taken_once_even_by_creates_that_share_a_transaction() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());
-    let creates = (0..40).map(|_| journal.commit(create("same")));
+    let creates = (0..40).map(|_| {
+        let journal = journal.clone();
+        async move { journal.commit(create("same")).await }
+    });
     let results = futures_join(creates).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     assert!(results.iter().all(|result| matches!(result, Ok(_) | Err(JournalError::Exists))));

@@ -100,7 +100,9 @@ impl Writer {
                 self.containers = None;
                 tracing::error!(%error, "the store cannot write");
                 let unavailable = JournalError::Unavailable(error.to_string());
-                for reply in replies.into_iter().map(|(reply, _)| reply).chain(commits.drain(..).map(|(_, reply)| reply)) {
+                for reply in
+                    replies.into_iter().map(|(reply, _)| reply).chain(commits.drain(..).map(|(_, reply)| reply))
+                {
                     let _ = reply.send(Err(unavailable.clone()));
                 }
             }
@@ -119,8 +121,7 @@ impl Writer {
             Some(count) => count,
             None => transaction.query_row("SELECT count(*) FROM containers", [], |row| row.get(0))?,
         };
-        let mut batch =
-            Batch { transaction, head, unix_ms, containers, max_containers: self.retention.max_containers };
+        let mut batch = Batch { transaction, head, unix_ms, containers, max_containers: self.retention.max_containers };
         for (commit, reply) in commits.drain(..) {
             match batch.apply(*commit) {
                 Ok(answer) => replies.push((reply, answer)),

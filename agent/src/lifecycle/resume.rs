@@ -37,7 +37,9 @@ pub fn resume(state: &State, observed: Observed) -> Resumption {
         // The supervisor will say how far it is.
         (Phase::Starting | Phase::Running, Observed::Supervised) => vec![],
         // The signal may have been sent or not; a second one asks for the same.
-        (Phase::Stopping { grace }, Observed::Supervised) => vec![Effect::SignalStop, Effect::ArmGrace(*grace)],
+        (Phase::Stopping { grace }, Observed::Supervised) => {
+            vec![Effect::SignalStop, Effect::ArmGrace(*grace)]
+        }
         (Phase::Killing, Observed::Supervised) => vec![Effect::KillAll],
         // The start was promised and nothing ran: keep the promise.
         (Phase::Starting, Observed::Unlaunched) => vec![Effect::Launch],

@@ -166,6 +166,12 @@ impl State {
         }
     }
 
+    /// Whether a supervisor may still be there, if only to clean up.
+    #[must_use]
+    pub fn may_be_supervised(&self) -> bool {
+        self.is_live() || matches!(self.phase, Phase::Reaping { .. })
+    }
+
     pub(super) fn into(self, phase: Phase) -> Self {
         Self { phase, ..self }
     }

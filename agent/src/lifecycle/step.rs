@@ -64,10 +64,9 @@ fn running(state: &State, event: &Event) -> Decision {
     match event {
         Event::Start => stay(state),
         Event::Stop { grace } if grace.is_zero() => kill(state),
-        Event::Stop { grace } => go(
-            state.clone().into(Phase::Stopping { grace: *grace }),
-            [Effect::SignalStop, Effect::ArmGrace(*grace)],
-        ),
+        Event::Stop { grace } => {
+            go(state.clone().into(Phase::Stopping { grace: *grace }), [Effect::SignalStop, Effect::ArmGrace(*grace)])
+        }
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Over { end } => reap(state, *end),
@@ -135,11 +134,9 @@ fn removing(state: &State, event: &Event) -> Decision {
         Event::Stop { .. } | Event::Delete { .. } => stay(state),
         Event::Purged => go(state.clone().into(Phase::Removed), []),
         Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
-        Event::Launched
-        | Event::GraceOver
-        | Event::Over { .. }
-        | Event::TornDown
-        | Event::TeardownFailed => Err(Refusal::Unexpected),
+        Event::Launched | Event::GraceOver | Event::Over { .. } | Event::TornDown | Event::TeardownFailed => {
+            Err(Refusal::Unexpected)
+        }
     }
 }
 

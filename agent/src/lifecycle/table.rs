@@ -55,7 +55,9 @@ fn line(state: &State, event: &Event) -> String {
         format!("{:?} #{}{flags}", state.phase, state.attempt)
     };
     match step(state, event) {
-        Ok(step) if step.next == *state && step.effects.is_empty() => format!("{} | {event:?} | =", show(state)),
+        Ok(step) if step.next == *state && step.effects.is_empty() => {
+            format!("{} | {event:?} | =", show(state))
+        }
         Ok(step) => format!("{} | {event:?} | {} | {:?}", show(state), show(&step.next), step.effects),
         Err(refusal) => format!("{} | {event:?} | refused: {refusal}", show(state)),
     }
@@ -63,7 +65,9 @@ fn line(state: &State, event: &Event) -> String {
 
 #[test]
 fn the_table_is_the_one_in_the_golden_file() {
-    let mut table = String::from("# state | event | next state (= unchanged) | effects. Written by `BLESS=1 cargo test -p tweendeck-agent table`.\n");
+    let mut table = String::from(
+        "# state | event | next state (= unchanged) | effects. Written by `BLESS=1 cargo test -p tweendeck-agent table`.\n",
+    );
     for state in states() {
         for event in events() {
             writeln!(table, "{}", line(&state, &event)).unwrap();

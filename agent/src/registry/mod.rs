@@ -64,7 +64,7 @@ pub enum Created {
     /// A new container.
     New(Handle, Arc<Record>),
     /// The same request came before; this is the container as it was then.
-    Before(v1::Container),
+    Before(Box<v1::Container>),
 }
 
 impl Registry {
@@ -130,7 +130,7 @@ impl Registry {
                 self.inner.around.observer.changed(&record);
                 Ok(Created::New(handle, Arc::new(*record)))
             }
-            Committed::Repeated(container) => Ok(Created::Before(*container)),
+            Committed::Repeated(container) => Ok(Created::Before(container)),
         }
     }
 
@@ -141,7 +141,11 @@ impl Registry {
         let host = &self.inner.around.host;
         let mut record = Record {
             container: v1::Container {
-                status: Some(v1::ContainerStatus { cgroup_path: host.cgroup_path(&name), ..Default::default() }),
+                status: Some(v1::ContainerStatus {
+                    cgroup_path: host.cgroup_path(&name),
+                    log_dir: host.paths(&name).logs().to_string_lossy().into_owned(),
+                    ..Default::default()
+                }),
                 name,
                 uid: Uuid::new_v4().to_string(),
                 create_time: Some(std::time::SystemTime::now().into()),

@@ -1,1 +1,122 @@
-//! sampler
+//! What the node and its containers use, measured now and then.
+//!
+//! One task, named `sampler`. It keeps the last counters of each running container, so that a sample is a difference; it publishes the latest
+//! sample and keeps no history. Reading is blocking work (a few small files of each container), done on a thread for that.
+
+mod rates;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tweendeck_proto::v1;
+use tweendeck_runtime::cgroup::{self, CgroupError, Stats};
+use tweendeck_runtime::host::{self, Load};
+
+use crate::host::Host;
+use crate::{blocking, tasks};
+
+/// A container that can be measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningContainer {
+    /// Its name.
+    pub name: String,
+    /// Its identity.
+    pub uid: String,
+    /// Which start this is; counters begin at 0 with each.
+    pub attempt: u32,
+    /// Its cgroup, below each hierarchy's mount point.
+    pub cgroup_path: String,
+}
+
+/// Who knows what runs.
+pub trait Running: Send + Sync + 'static {
+    /// Containers that run now.
+    fn running(&self) -> Vec<RunningContainer>;
+}
+
+/// What the machine has, as the API says it.
+#[must_use]
+pub fn capacity(load: &Load) -> v1::NodeResources {
+    v1::NodeResources { cpu_millis: load.cpus.saturating_mul(1000), memory_bytes: load.memory_bytes }
+}
+
+/// Where samples go.
+#[derive(Debug)]
+pub struct Outputs {
+    /// The latest sample.
+    pub usage: watch::Sender<v1::NodeUsage>,
+    /// The node; its capacity follows what the machine has.
+    pub info: watch::Sender<v1::NodeInfo>,
+}
+
+/// Starts measuring, once in `every`. Ends when nobody looks any more.
+pub fn start(host: Arc<Host>, running: Arc<dyn Running>, every: Duration, outputs: Outputs) {
+    tasks::spawn("sampler", async move {
+        let mut ticks = interval(every);
+        // After a pause of the machine there is nothing to catch up on.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = Sample::default();
+        loop {
+            tokio::select! { biased;
+                () = outputs.usage.closed() => return,
+                _ = ticks.tick() => {}
+            }
+            let (host, containers) = (host.clone(), running.running());
+            match blocking::run(move || Sample::take(&host, containers)).await {
+                Ok(Ok(sample)) => {
+                    outputs.publish(&last, &sample);
+                    last = sample;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "measure the node"),
+                Err(error) => tracing::error!(%error, "measure the node"),
+            }
+        }
+    });
+}
+
+impl Outputs {
+    fn publish(&self, last: &Sample, sample: &Sample) {
+        self.usage.send_replace(rates::usage(last, sample));
+        let capacity = capacity(&sample.load);
+        self.info.send_if_modified(|info| {
+            let before = info.capacity.replace(capacity);
+            if before != Some(capacity) {
+                tracing::info!(?before, now = ?capacity, "the machine has changed");
+            }
+            before != Some(capacity)
+        });
+    }
+}
+
+/// Counters at one moment.
+#[derive(Debug, Default)]
+struct Sample {
+    at: Option<Instant>,
+    load: Load,
+    containers: HashMap<Identity, (String, Stats)>,
+}
+
+/// A container's uid and attempt.
+type Identity = (String, u32);
+
+impl Sample {
+    fn take(host: &Host, running: Vec<RunningContainer>) -> std::io::Result<Self> {
+        let load = host::load()?;
+        let mut containers = HashMap::with_capacity(running.len());
+        for RunningContainer { name, uid, attempt, cgroup_path } in running {
+            match stats(host, &cgroup_path) {
+                Ok(stats) => drop(containers.insert((uid, attempt), (name, stats))),
+                // It may have ended since it was listed.
+                Err(error) => tracing::debug!(container = name, %error, "measure"),
+            }
+        }
+        Ok(Self { at: Some(Instant::now()), load, containers })
+    }
+}
+
+fn stats(host: &Host, path: &str) -> Result<Stats, CgroupError> {
+    cgroup::open(&host.hierarchies, path)?.stats()
+}

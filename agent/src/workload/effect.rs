@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout};
 use tweendeck_proto::v1;
 use tweendeck_runtime::control::Scope;
@@ -15,9 +13,10 @@ use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
 use super::link::{self, Link, News};
 use super::plan::plan;
+use crate::causes::causes;
 use crate::journal::{JournalError, Record};
 use crate::lifecycle::{Effect, Event, Refusal, step};
-use crate::{blocking, tasks};
+use crate::{blocking, pollable, tasks};
 
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
@@ -62,7 +61,7 @@ impl Actor {
         let paths = host.paths(self.record.name());
         let copy = self.record.encode();
         let launched = blocking::run(move || {
-            let launched = launch(&host.runtime, &plan, &paths).map_err(|error| chain(&error))?;
+            let launched = launch(&host.runtime, &plan, &paths).map_err(|error| causes(&error))?;
             crate::adoption::leave_copy(&paths, &copy);
             Ok::<_, String>(launched)
         })
@@ -100,7 +99,7 @@ impl Actor {
         let name = self.record.name().to_owned();
         let torn = blocking::run(move || {
             teardown::teardown(&host.hierarchies, &host.cgroup_path(&name), &host.paths(&name))
-                .map_err(|error| chain(&error))
+                .map_err(|error| causes(&error))
         })
         .await
         .unwrap_or_else(|error| Err(error.to_string()));
@@ -135,7 +134,7 @@ impl Actor {
 
     async fn purge(&mut self) -> Result<(), ShuttingDown> {
         let paths = self.around.host.paths(self.record.name());
-        let purged = blocking::run(move || teardown::purge(&paths).map_err(|error| chain(&error)))
+        let purged = blocking::run(move || teardown::purge(&paths).map_err(|error| causes(&error)))
             .await
             .unwrap_or_else(|error| Err(error.to_string()));
         match purged {
@@ -170,7 +169,9 @@ impl Actor {
         }
         let next = match precondition.check(&self.record).and_then(|()| self.judge(&op)) {
             Ok(next) if !validate_only => next,
-            Ok(_) => return answer(reply, Ok(Accepted { record: Arc::new(self.record.clone()) })),
+            Ok(_) => {
+                return answer(reply, Ok(Accepted { record: Arc::new(self.record.clone()) }));
+            }
             Err(refused) => return answer(reply, Err(refused)),
         };
         if let Op::Signal { signal, scope } = op {
@@ -254,27 +255,17 @@ fn own_grace(record: &Record) -> Duration {
 
 /// Waits for a supervisor of ours to exit and takes its zombie away.
 async fn reap(child: SupervisorChild) {
-    let mut child = match AsyncFd::with_interest(child, Interest::READABLE) {
+    let mut child = match pollable::readable(child) {
         Ok(child) => child,
         Err(error) => return tracing::warn!(%error, "watch a supervisor for its exit"),
     };
     loop {
-        let Ok(mut guard) = child.readable_mut().await else { return };
+        let Ok(mut guard) = child.readable_mut().await else {
+            return;
+        };
         match guard.get_inner_mut().try_reap() {
             Ok(true) | Err(_) => return,
             Ok(false) => guard.clear_ready(),
         }
     }
-}
-
-/// An error and its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

@@ -19,7 +19,11 @@ impl Actor {
     /// The whole state of the container, as its supervisor sees it.
     pub(super) async fn status(&mut self, status: &control::Status) -> Result<(), ShuttingDown> {
         if status.uid != self.record.uid() || status.attempt != self.record.state.attempt {
-            tracing::error!(container = self.record.name(), uid = status.uid, "the supervisor of another container answers here: ignored");
+            tracing::error!(
+                container = self.record.name(),
+                uid = status.uid,
+                "the supervisor of another container answers here: ignored"
+            );
             return Ok(());
         }
         match status.phase {
@@ -92,7 +96,9 @@ impl Actor {
 
     /// The supervisor has sent (or could not send) a signal.
     pub(super) async fn signal_answered(&mut self, id: u64, error: Option<String>) -> Result<(), ShuttingDown> {
-        let Some(pending) = self.signals.remove(&id) else { return Ok(()) };
+        let Some(pending) = self.signals.remove(&id) else {
+            return Ok(());
+        };
         let answer = match error {
             Some(error) => Err(CommandError::Signal(error)),
             None => self.remember(pending.request).await,
@@ -141,7 +147,5 @@ fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> Contain
 }
 
 fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -3,10 +3,11 @@
 use std::future;
 use std::io;
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tweendeck_runtime::bundle::Paths;
 use tweendeck_runtime::control::{Client, ControlError, Message, Request, Scope, Status};
+
+use crate::pollable;
 
 /// A connection to a supervisor.
 #[derive(Debug)]
@@ -19,7 +20,10 @@ pub struct Link {
 #[derive(Debug)]
 pub(super) enum News {
     Status(Box<Status>),
-    Reply { id: u64, error: Option<String> },
+    Reply {
+        id: u64,
+        error: Option<String>,
+    },
     /// It has left.
     Closed,
 }
@@ -30,7 +34,7 @@ impl Link {
     /// # Errors
     /// When the descriptor cannot be polled.
     pub fn new(client: Client) -> io::Result<Self> {
-        Ok(Self { client: AsyncFd::with_interest(client, Interest::READABLE)?, next_id: 1 })
+        Ok(Self { client: pollable::readable(client)?, next_id: 1 })
     }
 
     /// Connects to the supervisor of a container, if there is one.
@@ -73,7 +77,7 @@ pub(super) async fn next(link: &mut Option<Link>) -> News {
     }
 }
 
-fn closed(error: &dyn std::error::Error) -> News {
+fn closed(error: &(dyn std::error::Error + 'static)) -> News {
     tracing::debug!(error, "the supervisor's connection ended");
     News::Closed
 }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub use actor::{Outlook, start};
 pub use command::{Accepted, CommandError, Precondition};
 pub use exit::exit_status;
-pub use handle::Handle;
+pub use handle::{Handle, Terms};
 pub use link::Link;
 pub use plan::{effective_resources, limits, plan};
 

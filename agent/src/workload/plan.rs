@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use tweendeck_proto::v1;
+use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
 use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
     Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
-    Mount, MountBuilder, OciSpecError, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use crate::host::Host;
@@ -89,7 +90,9 @@ fn only_what_we_say(mut spec: Spec) -> Spec {
 /// The limits of a specification, in the runtime's terms.
 #[must_use]
 pub fn limits(resources: Option<&v1::Resources>) -> Resources {
-    let Some(resources) = resources else { return Resources::default() };
+    let Some(resources) = resources else {
+        return Resources::default();
+    };
     let cpu = resources.cpu.unwrap_or_default();
     let quota = cpu.limit_millis.map(|millis| {
         let period = u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US));
@@ -108,9 +111,10 @@ pub fn limits(resources: Option<&v1::Resources>) -> Resources {
 #[must_use]
 pub fn effective_resources(effective: &Effective) -> v1::Resources {
     let period = effective.cpu_period_us.and_then(|period| u32::try_from(period).ok());
-    let limit = effective.cpu_quota_us.zip(effective.cpu_period_us).and_then(|(quota, period)| {
-        u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok()
-    });
+    let limit = effective
+        .cpu_quota_us
+        .zip(effective.cpu_period_us)
+        .and_then(|(quota, period)| u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok());
     v1::Resources {
         cpu: Some(v1::CpuResources { weight: effective.cpu_weight, limit_millis: limit, period_us: period }),
         memory: Some(v1::MemoryResources { max_bytes: effective.memory_max_bytes }),
@@ -149,8 +153,7 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
         env.insert(0, DEFAULT_PATH.to_owned());
     }
     let user = spec.user.clone().unwrap_or_default();
-    let user =
-        UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    let user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
     let set: Capabilities = CAPABILITIES.into_iter().collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
@@ -185,8 +188,10 @@ fn linux(host: &Host, name: &str, spec: &v1::ContainerSpec) -> Result<Linux, Oci
         v1::NetworkMode::Unspecified | v1::NetworkMode::None => kinds.push(LinuxNamespaceType::Network),
         v1::NetworkMode::Host => {}
     }
-    let namespaces =
-        kinds.into_iter().map(|kind| LinuxNamespaceBuilder::default().typ(kind).build()).collect::<Result<Vec<_>, _>>()?;
+    let namespaces = kinds
+        .into_iter()
+        .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+        .collect::<Result<Vec<_>, _>>()?;
     LinuxBuilder::default()
         .namespaces(namespaces)
         .cgroups_path(host.cgroup_path(name))

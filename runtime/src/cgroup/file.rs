@@ -91,7 +91,9 @@ pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
         let entries = match fs::read_dir(&directory) {
             Ok(entries) => entries,
             Err(error) if is_gone(&error) => continue,
-            Err(source) => return Err(CgroupError::Read { path: directory, source }),
+            Err(source) => {
+                return Err(CgroupError::Read { path: directory, source });
+            }
         };
         let children = entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         open.extend(children.map(|entry| entry.path()));
@@ -124,7 +126,9 @@ pub(super) fn remove(directory: &Path) -> Result<(), CgroupError> {
                     waited += wait;
                     wait = (wait * 2).min(std::time::Duration::from_millis(50));
                 }
-                Err(source) => return Err(CgroupError::Remove { path: directory, source }),
+                Err(source) => {
+                    return Err(CgroupError::Remove { path: directory, source });
+                }
             }
         }
     }

@@ -29,8 +29,7 @@ impl V1 {
         let mut mounts: Vec<PathBuf> = controllers.values().cloned().collect();
         mounts.sort_unstable();
         mounts.dedup();
-        let directories =
-            controllers.iter().map(|(controller, mount)| (*controller, mount.join(path))).collect();
+        let directories = controllers.iter().map(|(controller, mount)| (*controller, mount.join(path))).collect();
         Self { directories, mounts, path: path.to_owned() }
     }
 
@@ -167,10 +166,14 @@ impl Backend for V1 {
 
     /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2). Drain it with read(2), 8 bytes.
     fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
-        let Some(directory) = self.directory(Controller::Memory) else { return Ok(None) };
+        let Some(directory) = self.directory(Controller::Memory) else {
+            return Ok(None);
+        };
         let path = directory.join("memory.oom_control");
-        let control =
-            OpenOptions::new().read(true).open(&path).map_err(|source| CgroupError::Read { path: path.clone(), source })?;
+        let control = OpenOptions::new()
+            .read(true)
+            .open(&path)
+            .map_err(|source| CgroupError::Read { path: path.clone(), source })?;
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
             .map_err(|error| CgroupError::Read { path, source: io::Error::from(error) })?;
         let registration = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());

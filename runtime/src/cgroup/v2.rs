@@ -39,7 +39,8 @@ impl V2 {
         let mut directory = self.mount.clone();
         for component in Path::new(&self.path).components() {
             let enabled = file::read(&directory, "cgroup.subtree_control")?;
-            let missing = self.controllers.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
+            let missing =
+                self.controllers.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
             if missing {
                 file::write(&directory, "cgroup.subtree_control", &names.join(" "))?;
             }

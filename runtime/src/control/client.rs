@@ -5,9 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
 
 use super::{MAX_MESSAGE, Message, Request};
 use crate::bundle::Paths;
@@ -50,11 +48,13 @@ impl Client {
         let io = |step, error: Errno| ControlError::Io { step, source: error.into() };
         let path = paths.control_socket();
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(|error| io("make", error))?;
-        let address = super::address(paths).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ControlError::Refused(path.clone()),
-            _ => ControlError::Io { step: "find", source: error },
-        })?;
+        let socket =
+            socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(|error| io("make", error))?;
+        let address = match super::address(paths) {
+            Ok(address) => address,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ControlError::Refused(path)),
+            Err(source) => return Err(ControlError::Io { step: "find", source }),
+        };
         match connect(socket.as_raw_fd(), &address.unix) {
             Ok(()) => Ok(Self { socket }),
             Err(Errno::ECONNREFUSED | Errno::ENOENT) => Err(ControlError::Refused(path)),

@@ -118,7 +118,11 @@ fn filesystems() -> Vec<Fact> {
     let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let has = |name: &str| known.lines().any(|line| line.split_whitespace().last() == Some(name));
     let look = |(name, missing, why): (&str, Verdict, &str)| {
-        let detail = if has(name) { "in the kernel".to_owned() } else { format!("not in this kernel, or its module is not loaded: {why}") };
+        let detail = if has(name) {
+            "in the kernel".to_owned()
+        } else {
+            format!("not in this kernel, or its module is not loaded: {why}")
+        };
         fact(format!("filesystem.{name}"), has(name), missing, detail)
     };
     [

@@ -81,18 +81,17 @@ impl SupervisorEnds {
         let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
         let mut buffers = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let (length, sender) =
-            match recvmsg::<()>(self.status.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
-                Ok(message) => {
-                    let sender = message.cmsgs()?.find_map(|control| match control {
-                        ControlMessageOwned::ScmCredentials(credentials) => Some(credentials.pid()),
-                        _ => None,
-                    });
-                    (message.bytes, sender)
-                }
-                Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
-                Err(error) => return Err(error.into()),
-            };
+        let (length, sender) = match recvmsg::<()>(self.status.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
+            Ok(message) => {
+                let credentials = |control| {
+                    if let ControlMessageOwned::ScmCredentials(found) = control { Some(found.pid()) } else { None }
+                };
+                let sender = message.cmsgs()?.find_map(credentials);
+                (message.bytes, sender)
+            }
+            Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
+            Err(error) => return Err(error.into()),
+        };
         Ok(match (length, bytes, sender) {
             (0, ..) => Heard::Closed,
             (1, [b'x', ..], Some(pid)) => Heard::Word(Word::Executing { pid }),

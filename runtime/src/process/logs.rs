@@ -42,8 +42,7 @@ impl Log {
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let now = rfc3339(SystemTime::now());
         let mut entries = Vec::with_capacity(bytes.len() + 64);
-        let mut lines = bytes.split_inclusive(|byte| *byte == b'\n').peekable();
-        while let Some(line) = lines.next() {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             match line.strip_suffix(b"\n") {
                 Some(rest) => {
                     self.pending.extend_from_slice(rest);

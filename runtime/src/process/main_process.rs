@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{chdir, execve};
 use oci_spec::runtime::Spec;
 
@@ -62,6 +62,8 @@ impl Main {
             StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error.into())
         })?;
         step("change user and capabilities", self.identity.assume())?;
+        // A change of user clears it (prctl(2), PR_SET_PDEATHSIG); in direct mode there is no init that would take this process along.
+        step("die with the supervisor", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))?;
         step("close descriptors", sys::close_on_exec_from(3))?;
         step("tell the supervisor", ends.say_executing())?;
         let mut denied = false;

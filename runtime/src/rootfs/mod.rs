@@ -64,7 +64,10 @@ pub(crate) fn build(plan: &Plan, scratch: &Path) -> Outcome<Root> {
     if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
         dev::populate(&inside)?;
     }
-    Ok(Root { inside, readonly: plan.spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false) })
+    Ok(Root {
+        inside,
+        readonly: plan.spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false),
+    })
 }
 
 /// Everything else, and in: the cgroup mount (its root is the cgroup this process is in by now), masks, pivot.

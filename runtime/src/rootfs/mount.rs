@@ -82,22 +82,29 @@ pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) 
 
 /// Hides a path: a directory behind an empty one, a file behind `/dev/null`. One that does not exist needs no hiding.
 pub(super) fn mask(inside: &Inside, path: &str) -> Outcome<()> {
-    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let Some(found) = inside.find(Path::new(path))? else {
+        return Ok(());
+    };
     let target = proc_path(&found);
     if Path::new(&target).is_dir() {
         let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=0,nr_inodes=1")).during("mask", path);
+        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=0,nr_inodes=1"))
+            .during("mask", path);
     }
     mount(Some("/dev/null"), target.as_str(), NONE, MsFlags::MS_BIND, NONE).during("mask", path)
 }
 
 /// Makes a path read-only. One that does not exist cannot be written.
 pub(super) fn make_readonly(inside: &Inside, path: &str) -> Outcome<()> {
-    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let Some(found) = inside.find(Path::new(path))? else {
+        return Ok(());
+    };
     let target = proc_path(&found);
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(target.as_str()), target.as_str(), NONE, bind, NONE).during("make read-only", path)?;
-    let Some(found) = inside.find(Path::new(path))? else { return Ok(()) };
+    let Some(found) = inside.find(Path::new(path))? else {
+        return Ok(());
+    };
     let target = proc_path(&found);
     // A remount states all flags; the ones it leaves out are cleared.
     let kept = statvfs(target.as_str()).map(|stat| kept(stat.flags())).during("make read-only", path)?;

@@ -12,10 +12,7 @@ pub(crate) enum Cloned {
     /// The new process.
     Child,
     /// The old one; the new one's PID here, and its pidfd.
-    Parent {
-        pid: i32,
-        pidfd: OwnedFd,
-    },
+    Parent { pid: i32, pidfd: OwnedFd },
 }
 
 /// Clones this process, like fork(2), into new namespaces (`CLONE_NEW*` flags), and into a v2 cgroup if one is given.

@@ -9,11 +9,13 @@ mod fs;
 mod net;
 mod process;
 
-pub(crate) use capability::{CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities};
+pub(crate) use capability::{
+    CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
+};
 pub(crate) use clone::{Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
-    accept, close_copy,
-    close_on_exec_from, ignore, keep_capabilities, pidfd_open, pidfd_send_signal, reset_signals, set_groups, wait_any,
+    accept, close_copy, close_on_exec_from, ignore, keep_capabilities, pidfd_open, pidfd_send_signal, reset_signals,
+    set_groups, wait_any,
 };

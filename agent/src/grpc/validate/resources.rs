@@ -54,7 +54,9 @@ fn cpu_limits(cpu: &v1::CpuResources, violations: &mut Violations) {
 
 /// Whether this host can enforce the limits. Asked after the ranges, so that what is left is the host's lack.
 pub(in crate::grpc) fn supported(host: &Host, resources: Option<&v1::Resources>) -> Result<(), Refusal> {
-    let Err(errors) = cgroup::check(&host.hierarchies, &limits(resources)) else { return Ok(()) };
+    let Err(errors) = cgroup::check(&host.hierarchies, &limits(resources)) else {
+        return Ok(());
+    };
     let mut controllers = Vec::new();
     let mut version = String::new();
     let violations = errors
@@ -80,5 +82,60 @@ fn api_field(field: &str) -> &'static str {
         "memory_max_bytes" => "spec.resources.memory.max_bytes",
         "pids_max" => "spec.resources.pids.max",
         _ => "spec.resources",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMORY: u64 = 1 << 30;
+
+    fn wrong(resources: &v1::Resources) -> Vec<String> {
+        let mut violations = Violations::default();
+        super::resources(resources, MEMORY, &mut violations);
+        violations.fields().into_iter().map(str::to_owned).collect()
+    }
+
+    fn cpu(weight: Option<u32>, limit_millis: Option<u32>, period_us: Option<u32>) -> v1::Resources {
+        v1::Resources { cpu: Some(v1::CpuResources { weight, limit_millis, period_us }), ..Default::default() }
+    }
+
+    #[test]
+    fn absurd_limits_are_all_named() {
+        let absurd = v1::Resources {
+            memory: Some(v1::MemoryResources { max_bytes: Some(MEMORY + 1) }),
+            pids: Some(v1::PidsResources { max: Some(0) }),
+            ..cpu(Some(0), Some(0), Some(1))
+        };
+        let fields = ["cpu.weight", "cpu.period_us", "cpu.limit_millis", "memory.max_bytes", "pids.max"];
+        assert_eq!(wrong(&absurd), fields.map(|field| format!("spec.resources.{field}")));
+    }
+
+    #[test]
+    fn a_limit_below_what_the_kernel_can_do_is_refused_and_the_least_is_not() {
+        assert_eq!(wrong(&cpu(None, Some(9), None)), ["spec.resources.cpu.limit_millis"]);
+        assert_eq!(wrong(&cpu(None, Some(10), None)), Vec::<String>::new());
+        assert_eq!(wrong(&cpu(None, Some(1), Some(1_000_000))), Vec::<String>::new());
+        assert_eq!(wrong(&cpu(None, None, Some(50_000))), ["spec.resources.cpu.period_us"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_the_runtime_accepts(
+            weight: Option<u32>, millis in proptest::option::of(0_u32..2_000_000), period in proptest::option::of(0_u32..2_000_000),
+            memory: Option<u64>, pids: Option<u64>,
+        ) {
+            let resources = v1::Resources {
+                memory: Some(v1::MemoryResources { max_bytes: memory }),
+                pids: Some(v1::PidsResources { max: pids }),
+                ..cpu(weight, millis, period)
+            };
+            if wrong(&resources).is_empty() {
+                let mountinfo = "30 23 0:26 / /c rw - cgroup2 cgroup2 rw";
+                let host = tweendeck_runtime::cgroup::Hierarchies::parse(mountinfo, "cpu memory pids");
+                proptest::prop_assert!(cgroup::check(&host, &limits(Some(&resources))).is_ok());
+            }
+        }
     }
 }

@@ -17,7 +17,11 @@ const GROUPS_MAX: usize = 64;
 const PATH_LEN: usize = 4095;
 
 /// Checks a specification; what it refers to on the host is looked at too.
-pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, violations: &mut Violations) -> v1::ContainerSpec {
+pub(in crate::grpc) fn spec(
+    host: &Host,
+    spec: Option<&v1::ContainerSpec>,
+    violations: &mut Violations,
+) -> v1::ContainerSpec {
     let Some(spec) = spec else {
         violations.add("spec", "is missing");
         return v1::ContainerSpec::default();
@@ -37,7 +41,11 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
     };
     known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
     known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
-    violations.require((0..=64).contains(&spec.stop_signal), "spec.stop_signal", "must be 1 to 64, or 0 for 15 (SIGTERM)");
+    violations.require(
+        (0..=64).contains(&spec.stop_signal),
+        "spec.stop_signal",
+        "must be 1 to 64, or 0 for 15 (SIGTERM)",
+    );
     duration(spec.stop_grace, "spec.stop_grace", violations);
     spec.clone()
 }
@@ -60,7 +68,8 @@ fn command(spec: &v1::ContainerSpec, violations: &mut Violations) {
 
 fn environment(spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(spec.env.len() <= ENV_MAX, "spec.env", "has more than 1024 variables");
-    let bytes: usize = spec.env.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(2)).sum();
+    let bytes: usize =
+        spec.env.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(2)).sum();
     violations.require(bytes <= TEXT_MAX, "spec.env", "has more than 131072 bytes");
     for (name, value) in &spec.env {
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -139,4 +148,85 @@ fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
         && Path::new(path).components().all(plain);
     violations.require(valid, field, "must be an absolute path of at most 4095 bytes, without '..'");
     valid
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Everything that needs no look at the host's limits.
+    fn wrong(spec: &v1::ContainerSpec) -> Vec<String> {
+        let mut violations = Violations::default();
+        command(spec, &mut violations);
+        environment(spec, &mut violations);
+        labels(spec, &mut violations);
+        identity(spec, &mut violations);
+        if let Some(rootfs) = &spec.rootfs {
+            root(rootfs, &mut violations);
+        }
+        violations.fields().into_iter().map(str::to_owned).collect()
+    }
+
+    fn good() -> v1::ContainerSpec {
+        v1::ContainerSpec { command: vec!["true".into()], ..Default::default() }
+    }
+
+    fn directory(path: &str) -> Option<v1::RootFilesystem> {
+        let source = v1::root_filesystem::Source::Directory(v1::DirectoryRootfs { path: path.into(), readonly: false });
+        Some(v1::RootFilesystem { source: Some(source) })
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        assert_eq!(wrong(&good()), Vec::<String>::new());
+        let spec = v1::ContainerSpec {
+            working_dir: "a/../b".into(),
+            env: BTreeMap::from([("A=B".into(), "x".into()), ("C".into(), "\0".into())]),
+            labels: BTreeMap::from([("a b".into(), "x".repeat(257))]),
+            hostname: "a_b".into(),
+            user: Some(v1::User { uid: u32::MAX, gid: 0, additional_gids: vec![0; 65] }),
+            rootfs: directory("/no/such/directory"),
+            ..Default::default()
+        };
+        let expected = [
+            "spec.command",
+            "spec.working_dir",
+            "spec.env",
+            "spec.env",
+            "spec.labels",
+            "spec.labels",
+            "spec.hostname",
+            "spec.user.uid",
+            "spec.user.additional_gids",
+            "spec.rootfs.directory.path",
+        ];
+        assert_eq!(wrong(&spec), expected);
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        let words = |count: usize, length: usize| v1::ContainerSpec {
+            command: vec!["x".repeat(length); count],
+            ..Default::default()
+        };
+        assert_eq!(wrong(&words(ARGS_MAX, 10)), Vec::<String>::new());
+        assert_eq!(wrong(&words(ARGS_MAX + 1, 1)), ["spec.command"]);
+        assert_eq!(wrong(&words(2, TEXT_MAX / 2)), ["spec.command"]);
+        let env = (0..=ENV_MAX).map(|number| (format!("V{number}"), String::new())).collect();
+        assert_eq!(wrong(&v1::ContainerSpec { env, ..good() }), ["spec.env"]);
+    }
+
+    #[test]
+    fn the_hosts_root_is_no_directory_of_a_container() {
+        for path in ["/", "//", "/.", "", "relative", "/etc/../etc"] {
+            assert_eq!(
+                wrong(&v1::ContainerSpec { rootfs: directory(path), ..good() }),
+                ["spec.rootfs.directory.path"],
+                "{path:?}"
+            );
+        }
+        assert_eq!(wrong(&v1::ContainerSpec { rootfs: directory("/etc"), ..good() }), Vec::<String>::new());
+    }
 }

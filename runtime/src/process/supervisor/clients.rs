@@ -88,6 +88,8 @@ impl Clients {
 }
 
 fn tell_one(socket: &OwnedFd, message: &Message) -> bool {
-    let Ok(bytes) = serde_json::to_vec(message) else { return false };
+    let Ok(bytes) = serde_json::to_vec(message) else {
+        return false;
+    };
     send(socket.as_raw_fd(), &bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL).is_ok()
 }

@@ -22,6 +22,8 @@ use crate::sys;
 const SIGKILL: i32 = 9;
 /// Taken from a pipe at a time; as much as a pipe holds by default (pipe(7)).
 const CHUNK: usize = 64 << 10;
+/// After the kernel has announced an OOM kill the counter is looked at this often, for this long: v1 announces before it kills and counts.
+const OOM_RECHECK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
 /// How long until a refused exit record is tried again, at first and at most.
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -43,6 +45,8 @@ pub(super) struct Container {
     failure: Option<StartFailure>,
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
     asked_to_kill: bool,
+    /// An OOM kill was announced and not yet counted; how long to go on looking.
+    oom_announced: Option<Instant>,
     cgroup: Option<crate::cgroup::Cgroup>,
 }
 
@@ -78,6 +82,7 @@ impl Container {
             ended: None,
             failure: None,
             asked_to_kill: false,
+            oom_announced: None,
             cgroup: None,
         })
     }
@@ -107,7 +112,10 @@ impl Container {
             watch(Source::Oom, oom)?;
         }
         let wait_status = loop {
-            let ready = self.events.wait().map_err(SuperviseError::Events)?;
+            let ready = self.events.wait(self.oom_announced.map(|_| OOM_RECHECK.0)).map_err(SuperviseError::Events)?;
+            if ready.is_empty() {
+                self.count_oom_kills(&parts);
+            }
             let ended = ready.contains(&Source::Init);
             for source in ready {
                 self.handle(source, &parts);
@@ -214,10 +222,18 @@ impl Container {
             // Its content says nothing that the counter does not.
             let _ = nix::unistd::read(event, &mut self.buffer);
         }
+        self.oom_announced = Some(Instant::now());
+        self.count_oom_kills(parts);
+    }
+
+    fn count_oom_kills(&mut self, parts: &Parts) {
         let kills = parts.cgroup.oom_kills().unwrap_or(self.status.oom_kills);
         if kills != self.status.oom_kills {
+            self.oom_announced = None;
             self.status.oom_kills = kills;
             self.clients.tell(&self.status);
+        } else if self.oom_announced.is_some_and(|since| since.elapsed() > OOM_RECHECK.1) {
+            self.oom_announced = None;
         }
     }
 
@@ -299,24 +315,23 @@ impl Container {
     }
 
     /// Leaves nothing in the kernel. What cannot be removed is the agent's to try again.
+    ///
+    /// The control socket goes last: as long as an agent can connect, it waits for this process to leave before it touches the cgroup, so a
+    /// supervisor that is late never removes the cgroup of the next attempt.
     pub(super) fn leave(&mut self) {
-        // Nobody can connect from here on; who has done so already is told the end. A later one finds the record on disk.
-        let _ = std::fs::remove_file(self.paths.control_socket());
-        while self.clients.accept(&self.status).is_ok() {}
         if let Some(cgroup) = self.cgroup.take()
             && let Err(error) = cgroup.remove()
         {
             eprintln!("tweendeck-supervisor: {error}: {}", chain(&error));
         }
+        // Who has connected meanwhile is told the end; who comes later finds the record on disk.
+        while self.clients.accept(&self.status).is_ok() {}
+        let _ = std::fs::remove_file(self.paths.control_socket());
     }
 }
 
 fn start_failed(failure: &StartFailure) -> Outcome {
-    Outcome::StartFailed {
-        stage: failure.stage.clone(),
-        message: failure.message.clone(),
-        errno: failure.errno,
-    }
+    Outcome::StartFailed { stage: failure.stage.clone(), message: failure.message.clone(), errno: failure.errno }
 }
 
 /// Empties a pipe into a log; stops watching it when it has ended.
@@ -332,10 +347,8 @@ fn pump(pipe: &OwnedFd, log: &mut Log, buffer: &mut [u8], events: &Events) {
 }
 
 fn reap(init: &OwnedFd) -> io::Result<Option<WaitStatus>> {
-    match waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)? {
-        WaitStatus::StillAlive => Ok(None),
-        status => Ok(Some(status)),
-    }
+    let status = waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)?;
+    Ok((status != WaitStatus::StillAlive).then_some(status))
 }
 
 fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
@@ -21,15 +22,8 @@ pub(super) enum Source {
 
 /// Connections are numbered from here; the fixed sources stand below.
 const CLIENTS: u64 = 16;
-const FIXED: [Source; 7] = [
-    Source::Listener,
-    Source::Init,
-    Source::Status,
-    Source::Failure,
-    Source::Stdout,
-    Source::Stderr,
-    Source::Oom,
-];
+const FIXED: [Source; 7] =
+    [Source::Listener, Source::Init, Source::Status, Source::Failure, Source::Stdout, Source::Stderr, Source::Oom];
 
 /// Waits for events.
 #[derive(Debug)]
@@ -45,7 +39,13 @@ impl Events {
     pub(super) fn add(&self, source: Source, fd: impl AsFd) -> io::Result<()> {
         let number = match source {
             Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
-            fixed => FIXED.iter().position(|known| *known == fixed).map_or(0, |position| position as u64),
+            Source::Listener
+            | Source::Init
+            | Source::Status
+            | Source::Failure
+            | Source::Stdout
+            | Source::Stderr
+            | Source::Oom => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
         self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, number)).map_err(io::Error::from)
     }
@@ -55,11 +55,15 @@ impl Events {
         let _ = self.epoll.delete(fd);
     }
 
-    /// Waits for the next events.
-    pub(super) fn wait(&self) -> io::Result<Vec<Source>> {
+    /// Waits for the next events; none when the patience is over first.
+    pub(super) fn wait(&self, patience: Option<Duration>) -> io::Result<Vec<Source>> {
         let mut ready = [EpollEvent::empty(); 16];
+        let patience = match patience {
+            Some(patience) => EpollTimeout::try_from(patience).unwrap_or(EpollTimeout::MAX),
+            None => EpollTimeout::NONE,
+        };
         let count = loop {
-            match self.epoll.wait(&mut ready, EpollTimeout::NONE) {
+            match self.epoll.wait(&mut ready, patience) {
                 Err(nix::errno::Errno::EINTR) => {}
                 other => break other?,
             }

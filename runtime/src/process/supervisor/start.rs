@@ -118,7 +118,9 @@ fn namespaces(plan: &Plan) -> u64 {
 fn v1_mounts(hierarchies: &Hierarchies) -> Vec<String> {
     let mut by_mount: Vec<(std::path::PathBuf, String)> = Vec::new();
     for controller in Controller::ALL {
-        let Some(Home::V1(mount)) = hierarchies.home(controller) else { continue };
+        let Some(Home::V1(mount)) = hierarchies.home(controller) else {
+            continue;
+        };
         match by_mount.iter_mut().find(|(path, _)| *path == mount) {
             Some((_, names)) => {
                 names.push(',');
