@@ -26,7 +26,7 @@ use crate::host::Host;
 use crate::journal::{Journal, Retention};
 use crate::lifecycle::Phase;
 use crate::registry::Registry;
-use crate::workload::Terms;
+use crate::workload::{Op, Terms};
 use crate::{blocking, node_info, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
@@ -184,7 +184,7 @@ async fn delete_all(registry: &Registry, on_shutdown: OnShutdown) {
         OnShutdown::Delete => {}
     }
     for handle in registry.handles() {
-        if let Err(error) = handle.delete(true, Terms::default()).await {
+        if let Err(error) = handle.ask(Op::Delete { force: true }, Terms::default()).await {
             tracing::warn!(container = handle.view().name(), %error, "delete");
         }
     }

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use tokio::sync::oneshot;
+
 use tracing::Instrument as _;
 
 /// Starts a task. Its panic is logged with its name; it does not take the agent down, because containers are better
@@ -21,3 +23,24 @@ pub fn spawn(name: &'static str, task: impl Future<Output = ()> + Send + 'static
     });
     abort
 }
+
+/// Carries out work that must come to its end even if whoever waits for it does not: the caller of an RPC may hang up at any await.
+///
+/// # Errors
+/// [`Panicked`] when the work did.
+pub async fn complete<T: Send + 'static>(
+    name: &'static str,
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Panicked> {
+    let (sender, receiver) = oneshot::channel();
+    spawn(name, async move {
+        // Nobody may be there to hear it.
+        let _ = sender.send(work.await);
+    });
+    receiver.await.map_err(|_| Panicked(name))
+}
+
+/// Work did not come to its end.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the task {0:?} panicked")]
+pub struct Panicked(&'static str);

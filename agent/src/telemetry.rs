@@ -2,6 +2,8 @@
 //!
 //! Every call has a span named after its method, with the semantic conventions' attributes; a caller's W3C trace context becomes its parent.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{KeyValue, global};
@@ -62,7 +64,10 @@ impl Drop for Guard {
 /// [`TelemetryError`].
 pub fn init(log: &Log, telemetry: &Telemetry, node: &str, version: &'static str) -> Result<Guard, TelemetryError> {
     let filter = EnvFilter::try_new(&log.filter).map_err(TelemetryError::Filter)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     let lines = match log.format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

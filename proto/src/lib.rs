@@ -5,6 +5,7 @@
 
 pub mod etcd;
 pub mod reason;
+pub mod state;
 
 /// Messages, clients and servers generated from `tweendeck/v1/*.proto`.
 #[allow(

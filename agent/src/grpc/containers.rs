@@ -1,23 +1,25 @@
 //! `ContainerService`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
+use tweendeck_proto::MAX_MESSAGE_BYTES;
 use tweendeck_proto::v1::container_service_server::ContainerService;
 use tweendeck_proto::v1::{self, *};
 use tweendeck_runtime::control::Scope;
 use tweendeck_runtime::host;
 
+use super::mutation::{self, Mutated};
 use super::status::Refusal;
 use super::validate::{self, Violations};
 use super::{serve::Api, watch};
 use crate::blocking;
 use crate::journal::Record;
 use crate::lifecycle::Phase;
-use crate::registry::{Created, Filter};
-use crate::workload::{CommandError, Handle, Terms};
+use crate::registry::{Begin, Created, Filter};
+use crate::workload::{Handle, Op};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -29,7 +31,7 @@ impl ContainerService for Api {
         let container = if request.validate_only {
             self.draft(wanted)
         } else {
-            match self.create(wanted).await? {
+            match self.create(wanted, Begin::Later).await? {
                 Created::New(_, record) => record.container.clone(),
                 Created::Before(container) => *container,
             }
@@ -55,7 +57,9 @@ impl ContainerService for Api {
         );
         violations.finish()?;
         let after = (!request.page_token.is_empty()).then_some(request.page_token.as_str());
-        let (records, more) = self.registry().list(after, size, &Filter { labels: request.label_selector, states });
+        let filter = Filter { labels: request.label_selector, states };
+        let (mut records, mut more) = self.registry().list(after, size, &filter);
+        more |= fit(&mut records, |record| record.container.encoded_len());
         let next_page_token = if more { records.last().map(|record| record.name().to_owned()) } else { None };
         Ok(Response::new(ListContainersResponse {
             containers: records.iter().map(|record| record.container.clone()).collect(),
@@ -67,15 +71,10 @@ impl ContainerService for Api {
         let request = request.into_inner();
         let StartContainerRequest { name, uid, etag, request_id, validate_only } = &request;
         let bare = StartContainerRequest { request_id: String::new(), ..request.clone() };
-        let terms = terms("StartContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
-        let handle = match self.find_or_before(name, &terms).await? {
-            Found::Handle(handle) => handle,
-            Found::Before(container) => {
-                return Ok(Response::new(StartContainerResponse { container: Some(*container) }));
-            }
-        };
-        let record = self.start(&handle, name, terms).await?;
-        Ok(Response::new(StartContainerResponse { container: Some(record.container.clone()) }))
+        let wanted = Violations::default();
+        let terms = mutation::terms("StartContainer", &bare, name, [uid, etag, request_id], *validate_only, wanted)?;
+        let container = Some(self.start(name, terms).await?);
+        Ok(Response::new(StartContainerResponse { container }))
     }
 
     async fn run_container(&self, request: Request<RunContainerRequest>) -> Answer<RunContainerResponse> {
@@ -85,12 +84,12 @@ impl ContainerService for Api {
             return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted)) }));
         }
         let name = wanted.name.clone();
-        let (handle, first) = match self.create(wanted).await? {
-            Created::New(handle, _) => (handle, true),
-            // The first call may have died between its two halves: the second half is level-triggered.
+        let handle = match self.create(wanted, Begin::Now).await? {
+            Created::New(handle, _) => handle,
             Created::Before(before) => {
                 match self.registry().get(&name).filter(|handle| handle.view().uid() == before.uid) {
-                    Some(handle) => (handle, false),
+                    // Whoever repeats it waits for what is under way.
+                    Some(handle) => handle,
                     None => {
                         let container = Some(self.last_of(&name, &before.uid).await?.unwrap_or(*before));
                         return Ok(Response::new(RunContainerResponse { container }));
@@ -98,12 +97,8 @@ impl ContainerService for Api {
                 }
             }
         };
-        let record = if first || handle.view().state.attempt == 0 {
-            self.start(&handle, &name, Terms::default()).await?
-        } else {
-            started(&handle, 1).await?
-        };
-        Ok(Response::new(RunContainerResponse { container: Some(record.container.clone()) }))
+        let container = Some(mutation::started(&handle, 1).await?);
+        Ok(Response::new(RunContainerResponse { container }))
     }
 
     async fn stop_container(&self, request: Request<StopContainerRequest>) -> Answer<StopContainerResponse> {
@@ -111,18 +106,14 @@ impl ContainerService for Api {
         let StopContainerRequest { name, grace, uid, etag, request_id, validate_only } = &request;
         let mut violations = Violations::default();
         let grace = validate::duration(*grace, "grace", &mut violations);
-        violations.finish()?;
         let bare = StopContainerRequest { request_id: String::new(), ..request.clone() };
-        let terms = terms("StopContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
-        let handle = match self.find_or_before(name, &terms).await? {
-            Found::Handle(handle) => handle,
-            Found::Before(container) => {
-                return Ok(Response::new(StopContainerResponse { container: Some(*container) }));
-            }
+        let terms = mutation::terms("StopContainer", &bare, name, [uid, etag, request_id], *validate_only, violations)?;
+        let container = match self.mutate(name, Op::Stop { grace }, terms).await? {
+            Mutated::Now { handle, .. } if !validate_only => handle.wait_until(at_rest).await.container.clone(),
+            Mutated::Now { record, .. } => record.container.clone(),
+            Mutated::Before(container) => *container,
         };
-        let accepted = handle.stop(grace, terms).await.map_err(|error| command_error(name, error))?;
-        let record = if *validate_only { accepted.record } else { handle.wait_until(at_rest).await };
-        Ok(Response::new(StopContainerResponse { container: Some(record.container.clone()) }))
+        Ok(Response::new(StopContainerResponse { container: Some(container) }))
     }
 
     async fn kill_container(&self, request: Request<KillContainerRequest>) -> Answer<KillContainerResponse> {
@@ -132,48 +123,34 @@ impl ContainerService for Api {
         violations.require((0..=64).contains(signal), "signal", "must be 1 to 64, or 0 for 9 (SIGKILL)");
         let known = SignalScope::try_from(request.scope).is_ok();
         violations.require(known, "scope", "is not a value this version knows");
-        violations.finish()?;
         let bare = KillContainerRequest { request_id: String::new(), ..request.clone() };
-        let terms = terms("KillContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
-        let handle = match self.find_or_before(name, &terms).await? {
-            Found::Handle(handle) => handle,
-            Found::Before(container) => {
-                return Ok(Response::new(KillContainerResponse { container: Some(*container) }));
-            }
-        };
+        let terms = mutation::terms("KillContainer", &bare, name, [uid, etag, request_id], *validate_only, violations)?;
         let signal = if *signal == 0 { 9 } else { *signal };
         let scope = match request.scope() {
             SignalScope::Unspecified | SignalScope::Main => Scope::Main,
             SignalScope::All => Scope::All,
         };
-        let accepted = handle.signal(signal, scope, terms).await.map_err(|error| command_error(name, error))?;
-        Ok(Response::new(KillContainerResponse { container: Some(accepted.record.container.clone()) }))
+        let container = match self.mutate(name, Op::Signal { signal, scope }, terms).await? {
+            Mutated::Now { record, .. } => record.container.clone(),
+            Mutated::Before(container) => *container,
+        };
+        Ok(Response::new(KillContainerResponse { container: Some(container) }))
     }
 
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;
         let bare = DeleteContainerRequest { request_id: String::new(), ..request.clone() };
-        let terms = terms("DeleteContainer", &bare, name, [uid, etag, request_id], *validate_only)?;
-        let handle = match self.find_or_before(name, &terms).await {
-            Ok(Found::Handle(handle)) => handle,
-            Ok(Found::Before(container)) => {
-                return Ok(Response::new(DeleteContainerResponse { container: Some(*container) }));
-            }
-            Err(Refusal::NotFound { .. }) if *allow_missing => {
-                return Ok(Response::new(DeleteContainerResponse { container: None }));
-            }
+        let wanted = Violations::default();
+        let terms = mutation::terms("DeleteContainer", &bare, name, [uid, etag, request_id], *validate_only, wanted)?;
+        let container = match self.mutate(name, Op::Delete { force: *force }, terms).await {
+            Ok(Mutated::Now { handle, .. }) if !validate_only => Some(handle.wait_until(gone).await.container.clone()),
+            Ok(Mutated::Now { record, .. }) => Some(record.container.clone()),
+            Ok(Mutated::Before(container)) => Some(*container),
+            Err(Refusal::NotFound { .. }) if *allow_missing => None,
             Err(refusal) => return Err(refusal.into()),
         };
-        let accepted = match handle.delete(*force, terms).await {
-            Ok(accepted) => accepted,
-            Err(CommandError::Gone) if *allow_missing => {
-                return Ok(Response::new(DeleteContainerResponse { container: None }));
-            }
-            Err(error) => return Err(command_error(name, error).into()),
-        };
-        let record = if *validate_only { accepted.record } else { handle.wait_until(gone).await };
-        Ok(Response::new(DeleteContainerResponse { container: Some(record.container.clone()) }))
+        Ok(Response::new(DeleteContainerResponse { container }))
     }
 
     async fn wait_container(&self, request: Request<WaitContainerRequest>) -> Answer<WaitContainerResponse> {
@@ -206,7 +183,8 @@ impl ContainerService for Api {
         };
         violations.finish()?;
         let handle = self.find(&request.name)?;
-        let (processes, more) = self.processes(&handle, after, size).await?;
+        let (mut processes, mut more) = self.processes(&handle, after, size).await?;
+        more |= fit(&mut processes, prost::Message::encoded_len);
         let next_page_token = if more { processes.last().map(|process| process.pid.to_string()) } else { None };
         Ok(Response::new(ListProcessesResponse { processes, next_page_token: next_page_token.unwrap_or_default() }))
     }
@@ -231,13 +209,6 @@ struct Wanted {
     request: Option<crate::journal::Request>,
 }
 
-/// What a name leads to.
-enum Found {
-    Handle(Handle),
-    /// Nothing any more, but this request was carried out before.
-    Before(Box<Container>),
-}
-
 impl Api {
     fn wanted(&self, method: &str, name: &str, spec: Option<&ContainerSpec>, id: &str) -> Result<Wanted, Refusal> {
         let mut violations = Violations::default();
@@ -257,9 +228,9 @@ impl Api {
         container
     }
 
-    async fn create(&self, wanted: Wanted) -> Result<Created, Refusal> {
+    async fn create(&self, wanted: Wanted, begin: Begin) -> Result<Created, Refusal> {
         let Wanted { name, spec, request } = wanted;
-        let created = self.registry().create(name.clone(), spec, request).await;
+        let created = self.registry().create(name.clone(), spec, request, begin).await;
         created.map_err(|error| Refusal::Journal { name, error })
     }
 
@@ -270,38 +241,13 @@ impl Api {
         self.registry().get(name).ok_or_else(|| Refusal::NotFound { name: name.to_owned() })
     }
 
-    /// The container, or the answer this request got when there still was one.
-    async fn find_or_before(&self, name: &str, terms: &Terms) -> Result<Found, Refusal> {
-        if let Some(handle) = self.registry().get(name) {
-            return Ok(Found::Handle(handle));
-        }
-        let not_found = || Refusal::NotFound { name: name.to_owned() };
-        let Some(request) = terms.request.clone() else {
-            return Err(not_found());
-        };
-        match self.registry().journal().request(request).await {
-            Ok(Some(row)) => Ok(Found::Before(Box::new(row.container))),
-            Ok(None) => Err(not_found()),
-            Err(error) => Err(Refusal::Journal { name: name.to_owned(), error }),
-        }
-    }
-
-    async fn start(&self, handle: &Handle, name: &str, terms: Terms) -> Result<Arc<Record>, Refusal> {
-        let validate_only = terms.validate_only;
-        let accepted = handle.start(terms).await.map_err(|error| command_error(name, error))?;
-        if validate_only {
-            return Ok(accepted.record);
-        }
-        started(handle, accepted.record.state.attempt).await
-    }
-
     async fn wait(&self, handle: &Handle, limit: Option<Duration>) -> Result<Container, Refusal> {
         let waiting = handle.wait_until(at_rest);
         let record = match limit {
             None => waiting.await,
             Some(limit) => timeout(limit, waiting).await.map_err(|_| {
                 let view = handle.view();
-                let state = view.state.visible().as_str_name().trim_start_matches("CONTAINER_STATE_");
+                let state = tweendeck_proto::state::name(view.state.visible());
                 Refusal::WaitTimeout { name: view.name().to_owned(), state: state.to_owned() }
             })?,
         };
@@ -339,28 +285,20 @@ impl Api {
     }
 }
 
-/// Waits until an attempt has got past its start.
-async fn started(handle: &Handle, attempt: u32) -> Result<Arc<Record>, Refusal> {
-    let record = handle
-        .wait_until(|record| {
-            let starting = record.state.attempt == attempt && record.state.phase == Phase::Starting;
-            // A failed start is told when nothing of it is left, so that a caller may start again at once.
-            !starting && !aborting(record)
-        })
-        .await;
-    let status = record.container.status.clone().unwrap_or_default();
-    match &status.exit {
-        Some(exit) if exit.attempt == attempt && exit.reason() == ExitReason::StartFailed => {
-            Err(Refusal::StartFailed {
-                message: format!("container {:?} could not be started: {}", record.name(), status.message),
-            })
-        }
-        Some(_) | None => Ok(record),
-    }
-}
-
-fn aborting(record: &Record) -> bool {
-    record.state.visible() == ContainerState::Aborting
+/// Cuts a page to what fits into one answer; whether something was cut. A single item always fits.
+fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
+    /// Tag and length of an item, and the page token.
+    const AROUND: usize = 16;
+    let mut room = MAX_MESSAGE_BYTES - 1024;
+    let fits = |item: &&T| {
+        let rest = room.checked_sub(size(item) + AROUND);
+        room = rest.unwrap_or(0);
+        rest.is_some()
+    };
+    let fitting = page.iter().take_while(fits).count();
+    let cut = fitting < page.len();
+    page.truncate(fitting);
+    cut
 }
 
 fn at_rest(record: &Record) -> bool {
@@ -372,26 +310,6 @@ fn at_rest(record: &Record) -> bool {
 
 fn gone(record: &Record) -> bool {
     record.state.phase == Phase::Removed
-}
-
-fn command_error(name: &str, error: CommandError) -> Refusal {
-    Refusal::Command { name: name.to_owned(), error }
-}
-
-/// The terms of a mutation. `bare` is the request without its id, which the digest is taken over.
-fn terms(
-    method: &str,
-    bare: &impl prost::Message,
-    name: &str,
-    [uid, etag, request_id]: [&String; 3],
-    validate_only: bool,
-) -> Result<Terms, Refusal> {
-    let mut violations = Violations::default();
-    validate::container_name(name, &mut violations);
-    let precondition = validate::precondition(uid, etag, &mut violations);
-    let request = validate::request_id(request_id, validate::digest(method, bare), &mut violations);
-    violations.finish()?;
-    Ok(Terms { precondition, request, validate_only })
 }
 
 fn states(request: &ListContainersRequest, violations: &mut Violations) -> Vec<ContainerState> {

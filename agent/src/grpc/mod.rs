@@ -5,6 +5,7 @@
 
 mod containers;
 mod limits;
+mod mutation;
 mod node;
 mod peer;
 mod serve;

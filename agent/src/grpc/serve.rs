@@ -172,6 +172,8 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // So that a client without our files can read error details.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let mut server = Server::builder()
         .max_concurrent_streams(max_streams)

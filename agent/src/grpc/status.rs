@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tweendeck_proto::v1::ErrorReason;
-use tweendeck_proto::{ERROR_DOMAIN, reason};
+use tweendeck_proto::{ERROR_DOMAIN, reason, state};
 
 use crate::journal::JournalError;
 use crate::workload::CommandError;
@@ -92,7 +92,7 @@ impl From<Refusal> for Status {
 fn command(name: &str, error: CommandError) -> Status {
     match error {
         CommandError::WrongState { state, why } => {
-            let state = state.as_str_name().trim_start_matches("CONTAINER_STATE_");
+            let state = state::name(state);
             let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
             with(
                 Code::FailedPrecondition,
@@ -142,6 +142,7 @@ fn journal(name: &str, error: JournalError) -> Status {
             "too many calls wait for the node's store; try again later".into(),
         ),
         JournalError::Closed => Refusal::NotReady.into(),
+        JournalError::Panicked(panicked) => Refusal::Internal(panicked.to_string()).into(),
         JournalError::Exists => Refusal::Exists { name: name.to_owned() }.into(),
         JournalError::Full(limit) => plain(
             Code::ResourceExhausted,

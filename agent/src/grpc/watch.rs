@@ -96,7 +96,12 @@ impl Cursor {
     async fn run(mut self, start: Start) -> Result<(), Over> {
         match start {
             Start::Snapshot => self.snapshot().await?,
-            Start::Now => self.sequence = *self.head.borrow(),
+            Start::Now => {
+                let sequence = *self.head.borrow();
+                self.sequence = sequence;
+                // So that a reader that is interrupted before the first change can go on from here.
+                self.send(Item::Bookmark(v1::Bookmark { sequence })).await?;
+            }
             Start::After(sequence) => self.sequence = sequence,
             Start::OtherJournal => {
                 self.gap(0, 0).await?;

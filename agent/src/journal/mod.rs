@@ -40,6 +40,9 @@ pub enum JournalError {
     /// A create on a node that has its fill.
     #[error("the node has its {0} containers")]
     Full(u32),
+    /// The work was not carried out to its end: a bug.
+    #[error(transparent)]
+    Panicked(#[from] crate::tasks::Panicked),
     /// The request id was used with another payload.
     #[error("the request id was used for another call")]
     RequestIdReused,

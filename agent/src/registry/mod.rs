@@ -14,8 +14,9 @@ use uuid::Uuid;
 use crate::adoption;
 use crate::host::Host;
 use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, Request};
-use crate::lifecycle::State;
+use crate::lifecycle::{Event, State, step};
 use crate::reporter;
+use crate::tasks;
 use crate::workload::{self, Handle, Observer, Outlook, Surroundings};
 
 pub use view::Filter;
@@ -56,6 +57,15 @@ impl Observer for Notice {
         }
         self.reporter.changed(record.name(), reporter::Urgency::Urgent);
     }
+}
+
+/// When a new container is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// When somebody asks for it.
+    Later,
+    /// At once.
+    Now,
 }
 
 /// What a create made, or had made before.
@@ -112,7 +122,7 @@ impl Registry {
         }
     }
 
-    /// Makes a container known, durably.
+    /// Makes a container known, durably; with `begin` it is started in the same transaction. A caller that gives up does not undo it.
     ///
     /// # Errors
     /// [`JournalError`]: the name is taken, the node is full, the request id was used for something else, the store refuses.
@@ -121,8 +131,19 @@ impl Registry {
         name: String,
         spec: v1::ContainerSpec,
         request: Option<Request>,
+        begin: Begin,
     ) -> Result<Created, JournalError> {
-        let record = self.draft(name, spec);
+        let mut record = self.draft(name, spec);
+        if begin == Begin::Now {
+            // A container that was just created can always be started; the actor finds it promised and carries it out.
+            record.set_state(step(&record.state, &Event::Start).map_or(record.state.clone(), |step| step.next));
+        }
+        let registry = self.clone();
+        // Not cancelled with the caller: a container that is durable must have its actor.
+        tasks::complete("create", async move { registry.write_new(record, request).await }).await?
+    }
+
+    async fn write_new(&self, record: Record, request: Option<Request>) -> Result<Created, JournalError> {
         let commit = Commit { change: Change::Create(Box::new(record)), request };
         match self.inner.around.journal.commit(commit).await? {
             Committed::Done(record) => {
@@ -139,22 +160,20 @@ impl Registry {
     pub fn draft(&self, name: String, spec: v1::ContainerSpec) -> Record {
         let state = State::created(spec.ephemeral);
         let host = &self.inner.around.host;
-        let mut record = Record {
-            container: v1::Container {
-                status: Some(v1::ContainerStatus {
-                    cgroup_path: host.cgroup_path(&name),
-                    log_dir: host.paths(&name).logs().to_string_lossy().into_owned(),
-                    ..Default::default()
-                }),
-                name,
-                uid: Uuid::new_v4().to_string(),
-                create_time: Some(std::time::SystemTime::now().into()),
-                spec: Some(spec),
-                ..Default::default()
-            },
-            state: state.clone(),
-            boot_id: host.boot_id.clone(),
+        let status = v1::ContainerStatus {
+            cgroup_path: host.cgroup_path(&name),
+            log_dir: host.paths(&name).logs().to_string_lossy().into_owned(),
+            ..Default::default()
         };
+        let container = v1::Container {
+            status: Some(status),
+            name,
+            uid: Uuid::new_v4().to_string(),
+            create_time: Some(std::time::SystemTime::now().into()),
+            spec: Some(spec),
+            ..Default::default()
+        };
+        let mut record = Record { container, state: state.clone(), boot_id: host.boot_id.clone() };
         record.set_state(state);
         record
     }

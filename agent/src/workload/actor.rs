@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use tweendeck_proto::state;
+
 use super::command::{Accepted, Command, CommandError};
 use super::link::{self, Link, News};
 use super::{Handle, Surroundings};
@@ -221,8 +223,8 @@ fn log_transition(before: &State, after: &Record) {
         tracing::info!(
             container = after.name(),
             attempt = after.state.attempt,
-            from = before.visible().as_str_name(),
-            to = after.state.visible().as_str_name(),
+            from = state::name(before.visible()),
+            to = state::name(after.state.visible()),
             phase = ?after.state.phase,
             "container"
         );

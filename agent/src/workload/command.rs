@@ -20,18 +20,25 @@ pub(super) struct Command {
 }
 
 /// What is asked.
-#[derive(Clone, Debug)]
-pub(super) enum Op {
+#[derive(Clone, Copy, Debug)]
+pub enum Op {
+    /// Start it.
     Start,
-    /// `None`: the container's own grace period.
+    /// Ask it to end, and kill it after a while.
     Stop {
+        /// That while; `None` means the container's own.
         grace: Option<Duration>,
     },
+    /// Remove it.
     Delete {
+        /// Kill it first if it runs.
         force: bool,
     },
+    /// Send a signal.
     Signal {
+        /// Its number, 1 to 64.
         signal: i32,
+        /// Whom it is for.
         scope: Scope,
     },
 }
@@ -47,9 +54,11 @@ pub struct Precondition {
 
 /// A command has been accepted and what it asks is durable.
 #[derive(Clone, Debug)]
-pub struct Accepted {
-    /// The container at that moment.
-    pub record: Arc<Record>,
+pub enum Accepted {
+    /// The container at that moment; what was asked goes on from there.
+    Now(Arc<Record>),
+    /// The same request was carried out before, on a container that had this name then; it is given as it was.
+    Before(Box<v1::Container>),
 }
 
 /// Why a command was refused. Nothing has changed then.

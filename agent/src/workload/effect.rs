@@ -160,18 +160,15 @@ impl Actor {
         if let Some(request) = request.clone() {
             match self.around.journal.request(request).await {
                 Ok(None) => {}
-                Ok(Some(_)) => {
-                    let _ = reply.send(Ok(Accepted { record: Arc::new(self.record.clone()) }));
-                    return Ok(());
-                }
+                // Of this container: whoever repeats it waits for what is under way.
+                Ok(Some(row)) if row.container.uid == self.record.uid() => return answer(reply, Ok(self.accepted())),
+                Ok(Some(row)) => return answer(reply, Ok(Accepted::Before(Box::new(row.container)))),
                 Err(error) => return answer(reply, Err(error.into())),
             }
         }
         let next = match precondition.check(&self.record).and_then(|()| self.judge(&op)) {
             Ok(next) if !validate_only => next,
-            Ok(_) => {
-                return answer(reply, Ok(Accepted { record: Arc::new(self.record.clone()) }));
-            }
+            Ok(_) => return answer(reply, Ok(self.accepted())),
             Err(refused) => return answer(reply, Err(refused)),
         };
         if let Op::Signal { signal, scope } = op {
@@ -192,12 +189,16 @@ impl Actor {
             match self.commit(next, request).await {
                 Ok(record) => {
                     self.todo.extend(effects);
-                    Ok(Accepted { record: record.unwrap_or_else(|| Arc::new(self.record.clone())) })
+                    Ok(record.map_or_else(|| self.accepted(), Accepted::Now))
                 }
                 Err(error) => Err(error.into()),
             }
         };
         answer(reply, accepted)
+    }
+
+    pub(super) fn accepted(&self) -> Accepted {
+        Accepted::Now(Arc::new(self.record.clone()))
     }
 
     fn judge(&self, op: &Op) -> Result<(Record, Vec<Effect>), CommandError> {

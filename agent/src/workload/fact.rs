@@ -1,6 +1,5 @@
 //! What a supervisor says, and what its silence means.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tweendeck_proto::v1::{ContainerStatus, ExitReason, ExitStatus};
@@ -113,12 +112,11 @@ impl Actor {
         &mut self,
         request: Option<crate::journal::Request>,
     ) -> Result<Accepted, CommandError> {
-        let record = Arc::new(self.record.clone());
         if request.is_some() {
             let change = Change::None(Box::new(self.record.clone()));
             self.around.journal.commit(Commit { change, request }).await?;
         }
-        Ok(Accepted { record })
+        Ok(self.accepted())
     }
 
     async fn amend(&mut self, status: ContainerStatus) -> Result<(), ShuttingDown> {

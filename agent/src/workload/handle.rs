@@ -1,10 +1,8 @@
 //! How others reach a container's actor.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tweendeck_runtime::control::Scope;
 
 use super::command::{Accepted, Command, CommandError, Op, Precondition};
 use crate::journal::{Record, Request};
@@ -33,39 +31,17 @@ impl Handle {
         }
     }
 
-    /// Start it.
+    /// Waits until the actor has left.
+    pub async fn gone(&self) {
+        let mut view = self.view.clone();
+        while view.changed().await.is_ok() {}
+    }
+
+    /// Asks for something. The answer comes when what was asked is durable, not when it is done.
     ///
     /// # Errors
     /// Any [`CommandError`].
-    pub async fn start(&self, terms: Terms) -> Result<Accepted, CommandError> {
-        self.ask(Op::Start, terms).await
-    }
-
-    /// Stop it; `grace` of `None` means its own.
-    ///
-    /// # Errors
-    /// Any [`CommandError`].
-    pub async fn stop(&self, grace: Option<Duration>, terms: Terms) -> Result<Accepted, CommandError> {
-        self.ask(Op::Stop { grace }, terms).await
-    }
-
-    /// Delete it.
-    ///
-    /// # Errors
-    /// Any [`CommandError`].
-    pub async fn delete(&self, force: bool, terms: Terms) -> Result<Accepted, CommandError> {
-        self.ask(Op::Delete { force }, terms).await
-    }
-
-    /// Send a signal.
-    ///
-    /// # Errors
-    /// Any [`CommandError`].
-    pub async fn signal(&self, signal: i32, scope: Scope, terms: Terms) -> Result<Accepted, CommandError> {
-        self.ask(Op::Signal { signal, scope }, terms).await
-    }
-
-    async fn ask(&self, op: Op, terms: Terms) -> Result<Accepted, CommandError> {
+    pub async fn ask(&self, op: Op, terms: Terms) -> Result<Accepted, CommandError> {
         let (reply, answer) = oneshot::channel();
         let Terms { precondition, request, validate_only } = terms;
         let command = Command { op, precondition, request, validate_only, reply };

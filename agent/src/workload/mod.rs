@@ -17,7 +17,7 @@ mod plan;
 use std::sync::Arc;
 
 pub use actor::{Outlook, start};
-pub use command::{Accepted, CommandError, Precondition};
+pub use command::{Accepted, CommandError, Op, Precondition};
 pub use exit::exit_status;
 pub use handle::{Handle, Terms};
 pub use link::Link;

@@ -1,0 +1,13 @@
+# The index of what can be done here. Each target says what it installs before it does; all of them are what CI runs.
+.PHONY: run test check fmt lint proto-lint deny build bench clean
+
+run: ; @scripts/run                            # install what is missing, build, start an agent, show a first container
+test: ; @scripts/test                          # install what the tests need, build, run all of them
+check: fmt lint proto-lint deny                # everything that needs no root and no kernel
+fmt: ; cargo fmt --all --check
+lint: ; @scripts/setup build && cargo clippy --workspace --all-targets --locked -- -D warnings
+proto-lint: ; @scripts/setup check && .tools/bin/buf lint
+deny: ; @scripts/setup check && .tools/bin/cargo-deny check bans licenses sources
+build: ; @scripts/build
+bench: ; @scripts/bench                        # time of a start, beside LXC's and crun's where they are installed
+clean: ; cargo clean && rm -rf .tools

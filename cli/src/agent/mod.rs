@@ -1,0 +1,120 @@
+//! The agent, as the commands see it: one answer, or one failure, to each call.
+//!
+//! Owns the connection, how long a call may take, and what is tried again. Nothing is connected before the first call, and a
+//! connection that was lost is made anew by the next one.
+
+mod address;
+mod call;
+mod connect;
+mod retry;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse};
+
+pub(crate) use address::{Address, DEFAULT_ADDRESS};
+pub(crate) use call::{Answer, Call, Kind};
+pub(crate) use retry::{Backoff, io_kind, is_passing, is_transport};
+
+use crate::failure::Failure;
+use call::MAX_ANSWER_BYTES;
+use retry::Outage;
+
+/// How long a call may take, unless the caller says otherwise.
+const DEFAULT_LIMIT: Duration = Duration::from_secs(60);
+/// How much longer than asked a wait may take before the agent is not believed to answer any more.
+const WAIT_SLACK: Duration = Duration::from_secs(5);
+
+/// The agent. Cheap to clone; clones share the connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    channel: Channel,
+    address: Address,
+    timeout: Option<Duration>,
+}
+
+impl Agent {
+    /// The agent at `address`. `timeout` bounds each call; without it, each kind of call has its own limit.
+    pub(crate) fn new(address: Address, timeout: Option<Duration>) -> Self {
+        Self { channel: connect::channel(&address), address, timeout }
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the user allowed a call to take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Calls, within the usual limit.
+    pub(crate) async fn call<C: Call>(&self, request: C) -> Result<C::Answer, Failure> {
+        let limit = match C::KIND {
+            Kind::Read | Kind::Mutation => Some(self.timeout.unwrap_or(DEFAULT_LIMIT)),
+            Kind::Wait => self.timeout.map(|timeout| timeout.saturating_add(WAIT_SLACK)),
+        };
+        self.within(limit, request).await
+    }
+
+    /// Calls something that takes `longer` than others by itself, such as a stop with its grace period.
+    pub(crate) async fn call_patiently<C: Call>(&self, longer: Duration, request: C) -> Result<C::Answer, Failure> {
+        let limit = self.timeout.unwrap_or_else(|| DEFAULT_LIMIT.saturating_add(longer));
+        self.within(Some(limit), request).await
+    }
+
+    /// Calls without a limit, unless the user set one.
+    pub(crate) async fn call_without_limit<C: Call>(&self, request: C) -> Result<C::Answer, Failure> {
+        self.within(self.timeout, request).await
+    }
+
+    async fn within<C: Call>(&self, limit: Option<Duration>, request: C) -> Result<C::Answer, Failure> {
+        let answer = self.repeat(request.with_fresh_id());
+        let result = match limit {
+            None => answer.await,
+            Some(limit) => timeout(limit, answer).await.map_err(|_| Failure::NoAnswer { limit })?,
+        };
+        result.map_err(|status| self.failure(status))
+    }
+
+    /// Sends the request until there is an answer, a refusal, or an outage that lasts too long. The same request id makes that safe.
+    async fn repeat<C: Call>(&self, request: C) -> Result<C::Answer, Status> {
+        let mut outage = Outage::default();
+        loop {
+            outage.attempt();
+            // In a box: what tonic keeps during a call would fill the caller's stack.
+            match Box::pin(request.clone().send(self.channel.clone())).await {
+                Ok(answer) => return Ok(answer),
+                Err(status) => match C::KIND {
+                    Kind::Read => return Err(status),
+                    Kind::Mutation | Kind::Wait => outage.survive(status).await?,
+                },
+            }
+        }
+    }
+
+    /// Opens a watch. It is not tried again: whoever reads it knows where to go on.
+    pub(crate) async fn watch(
+        &self,
+        request: WatchContainersRequest,
+    ) -> Result<Streaming<WatchContainersResponse>, Status> {
+        let client = ContainerServiceClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.watch_containers(request).await?.into_inner())
+    }
+
+    /// What a status means: the agent's own word, or that it could not be asked.
+    pub(crate) fn failure(&self, status: Status) -> Failure {
+        let status = Box::new(status);
+        if is_transport(&status) {
+            Failure::Unreachable { address: self.address.clone(), source: status }
+        } else {
+            Failure::Refused(status)
+        }
+    }
+}

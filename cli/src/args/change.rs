@@ -1,0 +1,106 @@
+//! Arguments of the subcommands that change containers, or wait for a change.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::container::ContainerArgs;
+use super::value;
+use crate::signal;
+
+const RUN_HELP: &str = "\
+Examples:
+  tween run sh -c 'exit 3'; echo $?
+  tween run --rm --memory 64M --cpus 0.5 --pids 100 -- stress --vm 1
+  tween run -d --name web --label app=web --user 1000:1000 --network host /usr/bin/web --port 8080
+  tween run -d --name box --rootfs /srv/box --direct --stop-signal RTMIN+3 /sbin/init
+
+In the foreground, tween waits for the command. SIGINT and SIGTERM are passed on to it; the third SIGINT kills it.
+The command's output is not shown: it is kept on the node, in the directory that `tween info NAME` names, until the container is removed.
+
+Exit status:
+  0 to 255  the command's own
+  128 + N   signal N ended the command; 137 also when the kernel's OOM killer did
+  255       the command could not be started, or nobody saw its end (the node was rebooted, say)
+  125       tween itself failed: the agent refused the call, could not be reached, or --timeout ended the wait";
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct RunArgs {
+    /// Print the container's name when it has started, and do not wait for its end.
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    #[command(flatten)]
+    pub(crate) container: ContainerArgs,
+}
+
+/// Arguments of `create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) container: ContainerArgs,
+}
+
+/// Arguments of `start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// How long to wait between the stop signal and SIGKILL, 0s to 24h [default: the container's --stop-grace].
+    #[arg(short, long, value_parser = value::duration, value_name = "DURATION")]
+    pub(crate) grace: Option<Duration>,
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Arguments of `kill`.
+#[derive(Debug, Args)]
+pub(crate) struct KillArgs {
+    /// The signal: TERM, SIGTERM, 15, RTMIN+3.
+    #[arg(short, long, value_parser = signal::signal, default_value = "KILL", value_name = "SIGNAL")]
+    pub(crate) signal: i32,
+    /// Send it to every process of the container, not to the command alone.
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Arguments of `rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// Kill a container that runs; without this, it is not removed.
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// A container that does not exist is not an error.
+    #[arg(short, long)]
+    pub(crate) ignore_missing: bool,
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+const WAIT_HELP: &str = "\
+Exit status, of the last container:
+  0 to 255  its command's own
+  128 + N   signal N ended the command; 137 also when the kernel's OOM killer did
+  255       the command could not be started, or nobody saw its end (the node was rebooted, say)
+  125       a wait failed: no such container, it was never started, the agent could not be reached, or --timeout ended the wait";
+
+/// Arguments of `wait`.
+#[derive(Debug, Args)]
+#[command(after_help = WAIT_HELP)]
+pub(crate) struct WaitArgs {
+    /// Names of the containers; they are waited for one after the other.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}

@@ -1,0 +1,258 @@
+//! The options that describe a container, for `run` and `create`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
+use uuid::Uuid;
+
+use super::value::{self, Pair};
+use crate::signal;
+
+/// What a container is to be.
+#[derive(Debug, Args)]
+pub(crate) struct ContainerArgs {
+    /// The program and its arguments. Options behind it are its own. A program without / is looked up in the container's PATH.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<String>,
+    /// Name, unique on the node: a letter or digit, then up to 62 of A-Z a-z 0-9 _ . - [default: c- and 8 random hex digits].
+    #[arg(short, long)]
+    name: Option<String>,
+    /// An environment variable; may be repeated.
+    #[arg(short, long, value_parser = value::pair, value_name = "KEY=VALUE")]
+    env: Vec<Pair>,
+    /// A label for selection; may be repeated, up to 64 times.
+    #[arg(short, long, value_parser = value::pair, value_name = "KEY=VALUE")]
+    label: Vec<Pair>,
+    /// Working directory inside the container, absolute [default: /].
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// User and group the command runs as, in numbers from 0 to 4294967294; GID is 0 unless given [default: 0:0].
+    #[arg(short, long, value_parser = value::user, value_name = "UID[:GID]")]
+    user: Option<v1::User>,
+    /// Host name inside the container, at most 64 of A-Z a-z 0-9 . - [default: made of the container's name].
+    #[arg(long)]
+    hostname: Option<String>,
+    /// Which network the container sees [default: none].
+    #[arg(long, value_enum, value_name = "MODE")]
+    network: Option<Network>,
+    /// Tweendeck's init is PID 1: it reaps orphans and forwards signals. The default.
+    #[arg(long)]
+    init: bool,
+    /// The command itself is PID 1, as in a system container that runs /sbin/init.
+    #[arg(long, conflicts_with = "init")]
+    direct: bool,
+    /// Signal that asks the command to end: TERM, SIGTERM, 15, RTMIN+3 [default: TERM].
+    #[arg(long, value_parser = signal::signal, value_name = "SIGNAL")]
+    stop_signal: Option<i32>,
+    /// How long a stop waits between that signal and SIGKILL, 0s to 24h [default: 10s].
+    #[arg(long, value_parser = value::duration, value_name = "DURATION")]
+    stop_grace: Option<Duration>,
+    /// Remove the container, and its output, when it has stopped.
+    #[arg(long = "rm")]
+    ephemeral: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
+    root: RootArgs,
+}
+
+/// What a container may use.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Most memory, page cache included: 1M up to the node's memory; units K, M, G, T are binary, no unit means bytes.
+    #[arg(short, long, value_parser = value::size, value_name = "SIZE")]
+    memory: Option<u64>,
+    /// Most CPU time, in CPUs: 0.001 to 1000, such as 0.5, 2 or 500m.
+    #[arg(long, value_parser = value::cpus, value_name = "CPUS")]
+    cpus: Option<u32>,
+    /// Share of CPU time when there is contention, 1 to 10000; the kernel's default is 100.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "WEIGHT")]
+    cpu_weight: Option<u32>,
+    /// Length of one enforcement period of --cpus, 1000 to 1000000 microseconds; the kernel's default is 100000.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000), requires = "cpus", value_name = "MICROSECONDS")]
+    cpu_period_us: Option<u32>,
+    /// Most processes and threads together, 1 to 4194304.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4_194_304), value_name = "COUNT")]
+    pids: Option<u64>,
+}
+
+/// What a container has as its root.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Root file system")]
+struct RootArgs {
+    /// A directory on the node, absolute [default: the node's own root, shared; writes go to memory and are lost at the end].
+    #[arg(long, value_name = "DIR")]
+    rootfs: Option<String>,
+    /// The container cannot write to the --rootfs directory.
+    #[arg(long, requires = "rootfs")]
+    read_only: bool,
+    /// What the container may write to the shared root, 1M to 1T; counts against --memory [default: 64M].
+    #[arg(long, value_parser = value::size, conflicts_with = "rootfs", value_name = "SIZE")]
+    writable: Option<u64>,
+}
+
+/// Which network a container sees.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Network {
+    /// Its own, with only a loopback device.
+    None,
+    /// The node's. No isolation.
+    Host,
+}
+
+impl ContainerArgs {
+    /// The container's name, made up if none was given, and its specification.
+    pub(crate) fn into_named_spec(self) -> (String, ContainerSpec) {
+        let network = match self.network {
+            None => v1::NetworkMode::Unspecified,
+            Some(Network::None) => v1::NetworkMode::None,
+            Some(Network::Host) => v1::NetworkMode::Host,
+        };
+        let init = match (self.init, self.direct) {
+            (_, true) => v1::InitMode::Direct,
+            (true, false) => v1::InitMode::Init,
+            (false, false) => v1::InitMode::Unspecified,
+        };
+        let spec = ContainerSpec {
+            command: self.command,
+            env: BTreeMap::from_iter(self.env),
+            working_dir: self.workdir.unwrap_or_default(),
+            rootfs: self.root.into_rootfs(),
+            resources: self.limits.into_resources(),
+            labels: BTreeMap::from_iter(self.label),
+            hostname: self.hostname.unwrap_or_default(),
+            network: network.into(),
+            init: init.into(),
+            user: self.user,
+            ephemeral: self.ephemeral,
+            stop_signal: self.stop_signal.unwrap_or_default(),
+            stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
+        };
+        (self.name.unwrap_or_else(made_up_name), spec)
+    }
+}
+
+fn made_up_name() -> String {
+    let (random, ..) = Uuid::new_v4().as_fields();
+    format!("c-{random:08x}")
+}
+
+impl LimitArgs {
+    /// Absent as a whole, and in each part, where nothing was asked: then the kernel's defaults hold.
+    fn into_resources(self) -> Option<v1::Resources> {
+        let Self { memory, cpus, cpu_weight, cpu_period_us, pids } = self;
+        let any_cpu = cpus.or(cpu_weight).or(cpu_period_us).is_some();
+        let cpu = v1::CpuResources { weight: cpu_weight, limit_millis: cpus, period_us: cpu_period_us };
+        let resources = v1::Resources {
+            cpu: any_cpu.then_some(cpu),
+            memory: memory.map(|bytes| v1::MemoryResources { max_bytes: Some(bytes) }),
+            pids: pids.map(|max| v1::PidsResources { max: Some(max) }),
+        };
+        (resources != v1::Resources::default()).then_some(resources)
+    }
+}
+
+impl RootArgs {
+    fn into_rootfs(self) -> Option<v1::RootFilesystem> {
+        let source = match (self.rootfs, self.writable) {
+            (Some(path), _) => {
+                root_filesystem::Source::Directory(v1::DirectoryRootfs { path, readonly: self.read_only })
+            }
+            (None, Some(bytes)) => root_filesystem::Source::Host(v1::HostRootfs { writable_bytes: Some(bytes) }),
+            (None, None) => return None,
+        };
+        Some(v1::RootFilesystem { source: Some(source) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        container: ContainerArgs,
+    }
+
+    fn spec(line: &[&str]) -> (String, ContainerSpec) {
+        Line::try_parse_from([&["run"], line].concat()).unwrap().container.into_named_spec()
+    }
+
+    fn refused(line: &[&str]) {
+        assert!(Line::try_parse_from([&["run"], line].concat()).is_err(), "{line:?}");
+    }
+
+    #[test]
+    fn options_behind_the_command_are_its_own() {
+        let command = ["sh", "-c", "exit 3", "--name", "x", "--help"];
+        assert_eq!(spec(&command).1.command, command);
+        let (name, with_dashes) = spec(&["--name", "web", "--", "--odd-program", "-x"]);
+        assert_eq!((name.as_str(), with_dashes.command), ("web", vec!["--odd-program".to_owned(), "-x".to_owned()]));
+    }
+
+    #[test]
+    fn an_option_that_is_misspelt_is_not_taken_for_the_command() {
+        refused(&["--memroy", "64M", "sh"]);
+    }
+
+    #[test]
+    fn without_options_nothing_but_the_command_is_asked() {
+        let expected = ContainerSpec { command: vec!["true".to_owned()], ..Default::default() };
+        let (name, spec) = spec(&["true"]);
+        assert_eq!(spec, expected);
+        assert!(name.len() == 10 && name.starts_with("c-"), "{name}");
+    }
+
+    #[test]
+    fn every_option_arrives_in_the_specification() {
+        let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 -e A=1 -e B=x=y -l app=web -w /srv \
+                    -u 1000:1001 --hostname h --writable 8M --network host --direct --stop-signal INT --stop-grace 3s --rm sleep 1";
+        let (name, spec) = spec(&line.split_whitespace().collect::<Vec<_>>());
+        let host = v1::HostRootfs { writable_bytes: Some(8 << 20) };
+        let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let expected = ContainerSpec {
+            command: vec!["sleep".to_owned(), "1".to_owned()],
+            env: owned(&[("A", "1"), ("B", "x=y")]),
+            working_dir: "/srv".to_owned(),
+            rootfs: Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Host(host)) }),
+            resources: Some(v1::Resources {
+                cpu: Some(v1::CpuResources { weight: Some(200), limit_millis: Some(500), period_us: Some(50_000) }),
+                memory: Some(v1::MemoryResources { max_bytes: Some(64 << 20) }),
+                pids: Some(v1::PidsResources { max: Some(10) }),
+            }),
+            labels: owned(&[("app", "web")]),
+            hostname: "h".to_owned(),
+            network: v1::NetworkMode::Host.into(),
+            init: v1::InitMode::Direct.into(),
+            user: Some(v1::User { uid: 1000, gid: 1001, additional_gids: Vec::new() }),
+            ephemeral: true,
+            stop_signal: 2,
+            stop_grace: Some(prost_types::Duration { seconds: 3, nanos: 0 }),
+        };
+        assert_eq!((name.as_str(), spec), ("web", expected));
+    }
+
+    #[test]
+    fn a_directory_can_be_read_only_and_the_shared_root_always_is() {
+        let directory = v1::DirectoryRootfs { path: "/srv/root".to_owned(), readonly: true };
+        let source = Some(root_filesystem::Source::Directory(directory));
+        let (_, spec) = spec(&["--rootfs", "/srv/root", "--read-only", "true"]);
+        assert_eq!(spec.rootfs, Some(v1::RootFilesystem { source }));
+        refused(&["--read-only", "true"]);
+        refused(&["--rootfs", "/srv", "--writable", "1M", "true"]);
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_contradicts_is_refused() {
+        refused(&["--cpu-weight", "0", "true"]);
+        refused(&["--cpu-period-us", "50000", "true"]);
+        refused(&["--pids", "4194305", "true"]);
+        refused(&["--init", "--direct", "true"]);
+        refused(&["--env", "A", "true"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The subcommands: one file each, or each small group.
+//!
+//! A command returns the code to exit with. A failure it returns is reported here; one that concerns a single container among several
+//! it reports itself, and goes on with the others.
+
+mod check;
+mod completion;
+mod create;
+mod each;
+mod foreground;
+mod info;
+mod interrupts;
+mod ls;
+mod mutate;
+mod node;
+mod ps;
+mod run;
+mod stats;
+mod usage;
+mod version;
+mod wait;
+mod watch;
+
+use crate::agent::Agent;
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+use crate::output::Printer;
+use crate::refusal;
+
+/// Does what the command line says; the code to exit with.
+pub(crate) async fn execute(cli: Cli) -> u8 {
+    let Cli { global, command } = cli;
+    let failure_code = command.failure_code();
+    let agent = Agent::new(global.host, global.timeout);
+    let result = match Printer::new(global.output) {
+        Ok(mut printer) => dispatch(command, &agent, &mut printer).await,
+        Err(failure) => Err(failure),
+    };
+    result.unwrap_or_else(|failure| {
+        refusal::report(&failure, None);
+        failure_code
+    })
+}
+
+async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(*args, agent, out).await,
+        Command::Create(args) => create::run(*args, agent, out).await,
+        Command::Start(args) => mutate::start(args, agent, out).await,
+        Command::Stop(args) => mutate::stop(args, agent, out).await,
+        Command::Kill(args) => mutate::kill(args, agent, out).await,
+        Command::Rm(args) => mutate::remove(args, agent, out).await,
+        Command::Ls(args) => ls::run(args, agent, out).await,
+        Command::Ps(args) => ps::run(args, agent, out).await,
+        Command::Info(args) => info::run(args, agent, out).await,
+        Command::Wait(args) => wait::run(args, agent, out).await,
+        Command::Stats(args) => stats::run(args, agent, out).await,
+        Command::Watch(args) => watch::run(args, agent, out).await,
+        Command::Node => node::run(agent, out).await,
+        Command::Check => check::run(agent, out).await,
+        Command::Version => version::run(agent, out).await,
+        Command::Completion(args) => completion::run(args.shell, out),
+    }
+}

@@ -1,0 +1,142 @@
+//! Two readings of what containers use, as a table.
+
+use std::time::{Duration, SystemTime};
+
+use tweendeck_proto::v1::{CpuUsage, GetStatsResponse, MemoryUsage, PidsUsage, Resources};
+
+use crate::output::{Table, cpu_time, left, percent, right, since, size};
+
+/// A row for each container of `now`. What is per interval is taken against `before`, and left out without it.
+pub(super) fn table(before: &[GetStatsResponse], now: &[GetStatsResponse]) -> Table<8> {
+    let mut table = Table::new([
+        left("NAME"),
+        right("CPU TIME"),
+        right("CPU %"),
+        right("THROTTLED"),
+        right("MEMORY"),
+        right("PEAK"),
+        right("PIDS"),
+        right("OOM"),
+    ]);
+    for reading in now {
+        // A container that was made anew, or started again, counts from zero.
+        let earlier = before.iter().find(|earlier| earlier.uid == reading.uid);
+        table.row(row(earlier, reading));
+    }
+    table
+}
+
+fn row(earlier: Option<&GetStatsResponse>, reading: &GetStatsResponse) -> [String; 8] {
+    let cpu = cpu(reading);
+    let usage = reading.usage.unwrap_or_default();
+    let memory = usage.memory.unwrap_or_default();
+    [
+        reading.name.clone(),
+        cpu.usage_ns.map(cpu_time).unwrap_or_default(),
+        earlier.and_then(|earlier| cpu_percent(earlier, reading)).unwrap_or_default(),
+        earlier.and_then(|earlier| throttled(&self::cpu(earlier), &cpu)).unwrap_or_default(),
+        memory_cell(&memory, reading.effective.as_ref()),
+        memory.peak_bytes.map(size).unwrap_or_default(),
+        pids_cell(usage.pids.as_ref(), reading.effective.as_ref()),
+        memory.oom_kills.map(|count| count.to_string()).unwrap_or_default(),
+    ]
+}
+
+fn cpu(reading: &GetStatsResponse) -> CpuUsage {
+    reading.usage.and_then(|usage| usage.cpu).unwrap_or_default()
+}
+
+/// CPU time over the time between the readings; `None` if the counter went back or no time passed.
+fn cpu_percent(earlier: &GetStatsResponse, reading: &GetStatsResponse) -> Option<String> {
+    let used = cpu(reading).usage_ns?.checked_sub(cpu(earlier).usage_ns?)?;
+    let passed = passed(earlier, reading)?;
+    percent(used, u64::try_from(passed.as_nanos()).ok()?)
+}
+
+fn passed(earlier: &GetStatsResponse, reading: &GetStatsResponse) -> Option<Duration> {
+    let now = SystemTime::try_from(reading.time?).ok()?;
+    Some(since(earlier.time.as_ref()?, now))
+}
+
+/// The share of periods in which the limit was reached; `None` if no period passed, as without a limit.
+fn throttled(earlier: &CpuUsage, now: &CpuUsage) -> Option<String> {
+    let throttled = now.throttled_periods?.checked_sub(earlier.throttled_periods?)?;
+    percent(throttled, now.periods?.checked_sub(earlier.periods?)?)
+}
+
+fn memory_cell(memory: &MemoryUsage, limits: Option<&Resources>) -> String {
+    let used = memory.working_set_bytes.or(memory.current_bytes).map(size);
+    let limit = limits.and_then(|limits| limits.memory?.max_bytes).map(size);
+    of(used, limit)
+}
+
+fn pids_cell(pids: Option<&PidsUsage>, limits: Option<&Resources>) -> String {
+    let used = pids.and_then(|pids| pids.current).map(|count| count.to_string());
+    let limit = limits.and_then(|limits| limits.pids?.max).map(|max| max.to_string());
+    of(used, limit)
+}
+
+fn of(used: Option<String>, limit: Option<String>) -> String {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    format!("{} / {}", or_dash(used), or_dash(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tweendeck_proto::v1::{MemoryResources, PidsResources, Usage};
+
+    fn reading(name: &str, uid: &str, seconds: i64, cpu: CpuUsage) -> GetStatsResponse {
+        let memory = MemoryUsage {
+            current_bytes: Some(20 << 20),
+            working_set_bytes: Some(12 << 20),
+            peak_bytes: Some(30 << 20),
+            oom_kills: Some(2),
+            ..Default::default()
+        };
+        let pids = PidsUsage { current: Some(3), max_hits: None };
+        GetStatsResponse {
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            usage: Some(Usage { cpu: Some(cpu), memory: Some(memory), pids: Some(pids) }),
+            effective: Some(Resources {
+                cpu: None,
+                memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+                pids: Some(PidsResources { max: Some(100) }),
+            }),
+        }
+    }
+
+    fn cpu(usage_ns: u64, periods: u64, throttled: u64) -> CpuUsage {
+        CpuUsage {
+            usage_ns: Some(usage_ns),
+            periods: Some(periods),
+            throttled_periods: Some(throttled),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn rates_are_taken_over_the_interval() {
+        let bare = GetStatsResponse { name: "bare".to_owned(), uid: "4".to_owned(), ..Default::default() };
+        let before = [
+            reading("web", "1", 100, cpu(1_000_000_000, 10, 1)),
+            reading("again", "2", 100, cpu(9_000_000_000, 50, 5)),
+            bare.clone(),
+        ];
+        let now = [
+            reading("web", "1", 102, cpu(2_000_000_000, 30, 6)),
+            reading("again", "2", 102, cpu(500_000_000, 5, 0)),
+            reading("new", "3", 102, cpu(0, 0, 0)),
+            bare,
+        ];
+        let expected = "\
+NAME   CPU TIME  CPU %  THROTTLED               MEMORY      PEAK     PIDS  OOM
+web      2.000s  50.0%      25.0%  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
+again    0.500s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
+new      0.000s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
+bare          -      -          -                - / -         -    - / -    -";
+        assert_eq!(table(&before, &now).to_string(), expected);
+    }
+}

@@ -1,0 +1,93 @@
+//! `create`, `start`, `stop`, `kill`, `rm`.
+
+use super::*;
+use crate::fake::container;
+
+fn with_containers(test: &str) -> Agent {
+    let agent = Agent::start(test);
+    for name in ["a", "b"] {
+        agent.add(container(name, &["sleep"]));
+    }
+    agent
+}
+
+#[test]
+fn names_are_printed_and_the_others_have_their_turn_after_an_error() {
+    let agent = with_containers("change-several");
+    let started = said(&agent, &["start", "a", "nope", "b"]);
+    assert_eq!((started.code, started.out.as_str()), (Some(1), "a\nb\n"));
+    let expected =
+        "tween: there is no container \"nope\"\n  hint: `tween ls` lists the containers, `tween create` makes one\n";
+    assert_eq!(started.err, expected);
+    let stopped = said(&agent, &["stop", "--grace", "5s", "a", "b"]);
+    assert_eq!(stopped, Said { code: Some(0), out: "a\nb\n".to_owned(), err: String::new() });
+    assert_eq!(agent.calls_of("Stop"), ["a 5s", "b 5s"]);
+}
+
+#[test]
+fn kill_takes_names_and_numbers_and_both_scopes() {
+    let agent = with_containers("change-kill");
+    for line in [["kill", "-s", "SIGTERM", "a"].as_slice(), &["kill", "-s", "15", "--all", "a"], &["kill", "a"]] {
+        assert_eq!(said(&agent, line).code, Some(0));
+    }
+    assert_eq!(agent.calls_of("Kill"), ["a 15 MAIN", "a 15 ALL", "a 9 MAIN"]);
+}
+
+#[test]
+fn rm_prints_what_it_removed() {
+    let agent = with_containers("change-rm");
+    assert_eq!(said(&agent, &["rm", "nope"]).code, Some(1));
+    let removed = said(&agent, &["rm", "-f", "--ignore-missing", "nope", "a"]);
+    assert_eq!(removed, Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    assert_eq!(agent.calls_of("Delete").last().map(String::as_str), Some("a force=true"));
+}
+
+#[test]
+fn create_prints_the_name_or_the_answer() {
+    let agent = Agent::start("change-create");
+    assert_eq!(said(&agent, &["create", "--name", "web", "sleep"]).out, "web\n");
+    let json = said(&agent, &["create", "-o", "json", "--name", "db", "sleep", "60"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["container"]["spec"]["command"], serde_json::json!(["sleep", "60"]));
+    let taken = said(&agent, &["create", "--name", "web", "sleep"]);
+    assert_eq!(taken.code, Some(1));
+    assert!(taken.err.contains("is taken"), "{taken:?}");
+}
+
+#[test]
+fn an_agent_that_starts_up_is_waited_for_with_the_same_request_id() {
+    let agent = with_containers("change-not-ready");
+    *agent.world.not_ready.lock().unwrap() = 2;
+    let stopped = said(&agent, &["stop", "a"]);
+    assert_eq!(stopped, Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    let calls = agent.calls();
+    assert_eq!(calls.len(), 3);
+    assert!(calls.iter().all(|call| call.request_id.len() == 36 && call.request_id == calls[0].request_id));
+    said(&agent, &["stop", "a"]);
+    assert_ne!(agent.calls()[3].request_id, calls[0].request_id);
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_change_is_not_noticed() {
+    let mut agent = with_containers("change-restart");
+    agent.world.silent.send_replace(true);
+    let child = tween(&agent, &["stop", "a"]).spawn().unwrap();
+    agent.until(|calls| calls.len() == 1);
+    agent.kill();
+    agent.world.silent.send_replace(false);
+    agent.bring_up();
+    let said = Said::from(child.wait_with_output().unwrap());
+    assert_eq!(said, Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    let calls = agent.calls();
+    assert!(calls.len() > 1 && calls.iter().all(|call| call.request_id == calls[0].request_id));
+}
+
+#[test]
+fn an_agent_that_does_not_answer_is_left_after_the_timeout() {
+    let agent = with_containers("change-silent");
+    agent.world.silent.send_replace(true);
+    let said = said(&agent, &["stop", "--timeout", "100ms", "a", "b"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
+    assert!(said.err.contains("tween: a: the agent did not answer within 100ms\n"), "{said:?}");
+    assert_eq!(agent.calls_of("Stop"), ["a", "b"]);
+}

@@ -1,0 +1,53 @@
+//! Where the binaries and tools are.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The directory of the build.
+///
+/// # Panics
+/// When this is no test binary of cargo's.
+#[must_use]
+pub fn target() -> PathBuf {
+    // target/debug/deps/this
+    let own = std::env::current_exe().unwrap();
+    own.ancestors().nth(3).expect("a test binary lies in target/<profile>/deps").to_owned()
+}
+
+/// A binary of ours.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).unwrap().to_owned();
+    found(profile.join(name), "run scripts/build")
+}
+
+/// A tool that scripts/setup installs.
+///
+/// # Panics
+/// When it is not installed.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    let tools = std::env::var_os("TWEENDECK_TOOLS")
+        .map_or_else(|| target().parent().unwrap().join(".tools/bin"), PathBuf::from);
+    found(tools.join(name), "run scripts/setup test")
+}
+
+fn found(path: PathBuf, hint: &str) -> PathBuf {
+    assert!(path.exists(), "{} is missing: {hint}", path.display());
+    path
+}
+
+/// Runs a program to its end and gives what it printed.
+///
+/// # Panics
+/// When it cannot be run.
+#[must_use]
+pub fn output(program: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    command.output().unwrap_or_else(|error| panic!("run {command:?}: {error}"))
+}

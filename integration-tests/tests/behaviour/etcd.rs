@@ -1,0 +1,134 @@
+//! What a real etcd learns, also when it comes late, goes, hangs and comes back.
+
+use nix::sys::signal::Signal;
+use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::api::{exit, script, spec};
+use tweendeck_integration_tests::etcd::Etcd;
+use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_proto::etcd::Key;
+use tweendeck_proto::v1::*;
+
+async fn reporting(etcd: &Etcd) -> Agent {
+    Agent::with(&[&format!("--etcd-endpoints={}", etcd.endpoint()), "--etcd-lease-ttl=5s"]).await
+}
+
+async fn connected(agent: &Agent, connected: bool) -> ReportingStatus {
+    let what = format!("reporting is connected: {connected}");
+    let api = agent.api().await;
+    eventually_async(&what, || async {
+        api.node().await.ok()?.reporting.filter(|status| status.connected == connected)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etcd_knows_the_node_its_usage_and_its_containers() {
+    let etcd = Etcd::start().await;
+    let agent = reporting(&etcd).await;
+    let (node, api) = (agent.node(), agent.api().await);
+    let info = eventually_async("the node is known", || etcd.info(node)).await;
+    assert_eq!((info.schema, info.id.as_str()), (1, node));
+    assert_eq!(info.journal_id, api.node().await.unwrap().journal_id);
+    let alive = eventually_async("it is alive", || async { etcd.get(&Key::Alive { node: node.into() }).await }).await;
+    assert!(String::from_utf8(alive).unwrap().starts_with(&info.boot_id));
+
+    api.run("web", script("while :; do :; done")).await.unwrap();
+    let report = etcd.container_in(node, "web", ContainerState::Running).await;
+    assert_eq!(report.uid, api.get("web").await.unwrap().uid);
+    eventually_async("its usage is known", || async {
+        etcd.usage(node).await?.containers.into_iter().find(|usage| usage.name == "web" && usage.cpu_millis > 100)
+    })
+    .await;
+    api.stop("web", std::time::Duration::ZERO).await.unwrap();
+    let report = etcd.container_in(node, "web", ContainerState::Stopped).await;
+    assert_eq!(report.exit, Some(exit(&api.get("web").await.unwrap())));
+    api.delete("web").await.unwrap();
+    eventually_async("it is forgotten", || async { etcd.containers(node).await.is_empty().then_some(()) }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_goes_and_comes_back_learns_the_latest_and_nobody_waits_for_it() {
+    let mut etcd = Etcd::start().await;
+    let agent = reporting(&etcd).await;
+    let (node, api) = (agent.node().to_owned(), agent.api().await);
+    api.run("ends", spec(&["sleep", "1000"])).await.unwrap();
+    api.run("stays", spec(&["sleep", "1000"])).await.unwrap();
+    api.create("goes", spec(&["true"])).await.unwrap();
+    for name in ["ends", "stays"] {
+        etcd.container_in(&node, name, ContainerState::Running).await;
+    }
+    etcd.container_in(&node, "goes", ContainerState::Created).await;
+
+    etcd.stop();
+    let down = connected(&agent, false).await;
+    assert!(!down.last_error.is_empty());
+    // All of this goes on as if nothing were missing.
+    let began = std::time::Instant::now();
+    api.stop("ends", std::time::Duration::ZERO).await.unwrap();
+    api.delete("goes").await.unwrap();
+    api.run("new", script("exit 4")).await.unwrap();
+    api.wait("new").await.unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    eventually_async("changes are noted", || async {
+        api.node().await.ok()?.reporting.filter(|status| status.pending >= 3)
+    })
+    .await;
+
+    etcd.resume().await;
+    connected(&agent, true).await;
+    etcd.container_in(&node, "ends", ContainerState::Stopped).await;
+    etcd.container_in(&node, "stays", ContainerState::Running).await;
+    assert_eq!(etcd.container_in(&node, "new", ContainerState::Stopped).await.exit.unwrap().code, 4);
+    let mut known = etcd.containers(&node).await;
+    known.sort();
+    assert_eq!(known, ["ends", "new", "stays"]);
+    eventually_async("nothing is left to tell", || async {
+        api.node().await.ok()?.reporting.filter(|status| status.pending == 0)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_comes_late_learns_everything() {
+    let mut etcd = Etcd::absent();
+    let agent = reporting(&etcd).await;
+    let api = agent.api().await;
+    api.run("early", spec(&["sleep", "1000"])).await.unwrap();
+    connected(&agent, false).await;
+    etcd.resume().await;
+    etcd.container_in(agent.node(), "early", ContainerState::Running).await;
+    connected(&agent, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_etcd_is_noticed_and_holds_nobody_up() {
+    let etcd = Etcd::start().await;
+    let agent = reporting(&etcd).await;
+    let api = agent.api().await;
+    connected(&agent, true).await;
+    etcd.process().signal(Signal::SIGSTOP);
+    api.run("meanwhile", script("exit 0")).await.unwrap();
+    api.wait("meanwhile").await.unwrap();
+    connected(&agent, false).await;
+    etcd.process().signal(Signal::SIGCONT);
+    etcd.container_in(agent.node(), "meanwhile", ContainerState::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_agent_is_soon_not_alive_and_its_containers_stay_known() {
+    let etcd = Etcd::start().await;
+    let mut agent = reporting(&etcd).await;
+    let node = agent.node().to_owned();
+    agent.api().await.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    etcd.container_in(&node, "web", ContainerState::Running).await;
+    let alive = || async { etcd.get(&Key::Alive { node: node.clone() }).await };
+    assert!(alive().await.is_some());
+    agent.kill();
+    eventually_async("the lease runs out", || async { alive().await.is_none().then_some(()) }).await;
+    etcd.container_in(&node, "web", ContainerState::Running).await;
+    agent.resume().await;
+    eventually_async("it is alive again", alive).await;
+    // One that stops in good order says good-bye at once.
+    assert_eq!(agent.stop(), Some(0));
+    assert!(alive().await.is_none());
+}

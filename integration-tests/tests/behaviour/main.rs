@@ -1,0 +1,19 @@
+//! What a caller of one node can rely on, on the real kernel. Needs root; `scripts/test` builds and installs what it needs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a panic here is a failed test"
+)]
+
+mod bad_input;
+mod cli;
+mod configuration;
+mod etcd;
+mod grpcurl;
+mod inside;
+mod lifecycle;
+mod requests;
+mod traces;
+mod watch;
