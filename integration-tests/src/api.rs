@@ -71,7 +71,7 @@ pub fn state(container: &Container) -> ContainerState {
 /// When it has not.
 #[must_use]
 pub fn exit(container: &Container) -> ExitStatus {
-    container.status.as_ref().unwrap().exit.clone().unwrap_or_else(|| panic!("no exit: {container:?}"))
+    container.status.as_ref().unwrap().exit.unwrap_or_else(|| panic!("no exit: {container:?}"))
 }
 
 impl Api {

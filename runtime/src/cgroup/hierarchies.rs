@@ -120,12 +120,6 @@ impl Hierarchies {
         found
     }
 
-    /// A host with nothing but a v2 hierarchy at `mount` (for tests against a directory).
-    #[cfg(test)]
-    pub(super) fn unified(mount: &Path, v2_controllers: &str) -> Self {
-        Self { v1: BTreeMap::new(), v2: Some(mount.to_owned()), v2_controllers: controllers(v2_controllers) }
-    }
-
     /// How cgroups are mounted.
     #[must_use]
     pub fn version(&self) -> Version {

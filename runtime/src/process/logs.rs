@@ -173,7 +173,7 @@ mod tests {
 
     fn texts(path: &Path) -> Vec<String> {
         let content = fs::read_to_string(path).unwrap();
-        content.lines().map(|line| line.splitn(2, ' ').nth(1).unwrap().to_owned()).collect()
+        content.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
     }
 
     #[test]
