@@ -9,9 +9,14 @@ use std::process::{Command, Output};
 /// When this is no test binary of cargo's.
 #[must_use]
 pub fn target() -> PathBuf {
-    // target/debug/deps/this
+    profile().parent().unwrap().to_owned()
+}
+
+/// `target/debug` or its like: a test lies in its `deps`, a binary in itself.
+fn profile() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    own.ancestors().nth(3).expect("a test binary lies in target/<profile>/deps").to_owned()
+    let directory = own.parent().unwrap();
+    if directory.ends_with("deps") { directory.parent().unwrap().to_owned() } else { directory.to_owned() }
 }
 
 /// A binary of ours.
@@ -20,9 +25,7 @@ pub fn target() -> PathBuf {
 /// When it has not been built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let profile = own.ancestors().nth(2).unwrap().to_owned();
-    found(profile.join(name), "run scripts/build")
+    found(profile().join(name), "run scripts/build")
 }
 
 /// A tool that scripts/setup installs.

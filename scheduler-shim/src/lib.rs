@@ -1,1 +1,1 @@
-//! Nothing here yet: the crate marks the place DESIGN gives it in the workspace.
+//! Nothing here yet: the crate marks its place in the workspace.

@@ -223,8 +223,6 @@ impl Reader<'_> {
     fn etcd(&mut self, sampling: Option<Sampling>) -> Option<Option<Etcd>> {
         let lease_ttl = self.duration("etcd.lease_ttl", 5..=600);
         let usage_refresh = self.duration("etcd.usage_refresh", 1..=3600);
-        let order = usage_refresh.zip(sampling).is_none_or(|(refresh, sampling)| refresh >= sampling.interval);
-        self.require(order, "etcd.usage_refresh", "must not be shorter than sampling.interval");
         let endpoints = match self.layers.get("etcd.endpoints").map(|said| said.value) {
             Some(Value::List(endpoints)) => endpoints,
             Some(Value::Text(_) | Value::Map(_)) | None => Vec::new(),
@@ -235,6 +233,10 @@ impl Reader<'_> {
                 format!("{endpoint:?} must be http://host:port; this version has no TLS to etcd"),
             );
         }
+        // Without etcd nothing is refreshed, so there is nothing to contradict.
+        let in_order = |sampling: Sampling| usage_refresh.is_none_or(|refresh| refresh >= sampling.interval);
+        let order = endpoints.is_empty() || sampling.is_none_or(in_order);
+        self.require(order, "etcd.usage_refresh", "must not be shorter than sampling.interval");
         let (lease_ttl, usage_refresh) = (lease_ttl?, usage_refresh?);
         Some((!endpoints.is_empty()).then_some(Etcd { endpoints, lease_ttl, usage_refresh }))
     }

@@ -213,7 +213,8 @@ mod tests {
     fn an_etcd_that_would_not_be_reached_safely_is_refused() {
         assert_eq!(problems(&["--etcd-endpoints=https://a:1"], &[], "").len(), 1);
         assert_eq!(problems(&["--etcd-endpoints=a:1"], &[], "").len(), 1);
-        assert_eq!(problems(&["--etcd-usage-refresh=5s"], &[], "").len(), 1);
+        assert_eq!(problems(&["--etcd-endpoints=http://a:1", "--etcd-usage-refresh=5s"], &[], "").len(), 1);
+        assert!(load_from(&["--etcd-usage-refresh=5s"], &[], "").is_ok());
     }
 
     proptest::proptest! {
