@@ -5,6 +5,7 @@
 //! **quarantined**: named in `GetNode`, and left alone.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 
 use tweendeck_runtime::bundle::Paths;
@@ -12,6 +13,7 @@ use tweendeck_runtime::cgroup;
 use tweendeck_runtime::control::ControlError;
 use tweendeck_runtime::exit::ExitRecord;
 
+use crate::causes::causes;
 use crate::host::Host;
 use crate::journal::Record;
 use crate::lifecycle::{Observed, Phase, State};
@@ -37,14 +39,17 @@ pub fn look_for(host: &Host, record: &Record) -> Outlook {
     }
     let paths = host.paths(record.name());
     match Link::connect(&paths).map(Link::new) {
-        Ok(Ok(link)) => {
-            return Outlook { link: Some(link), observed: Observed::Supervised };
-        }
-        Ok(Err(error)) => tracing::error!(container = record.name(), %error, "watch the supervisor"),
-        Err(ControlError::Refused { .. }) => {}
-        Err(error) => tracing::error!(container = record.name(), %error, "connect to the supervisor"),
+        Ok(Ok(link)) => Outlook { link: Some(link), observed: Observed::Supervised },
+        Err(ControlError::Refused(_)) => Outlook { link: None, observed: without_supervisor(host, record, &paths) },
+        // A failure of ours says nothing about the container: its actor goes on looking.
+        Ok(Err(error)) => unreachable(record, &error),
+        Err(error) => unreachable(record, &error),
     }
-    Outlook { link: None, observed: without_supervisor(host, record, &paths) }
+}
+
+fn unreachable(record: &Record, error: &dyn std::error::Error) -> Outlook {
+    tracing::warn!(container = record.name(), error = causes(error), "the supervisor cannot be reached yet");
+    Outlook { link: None, observed: Observed::Supervised }
 }
 
 fn without_supervisor(host: &Host, record: &Record, paths: &Paths) -> Observed {
@@ -79,19 +84,56 @@ fn recover_one(host: &Host, name: &str) -> Option<Record> {
     }
 }
 
+/// Something on the node that looks like a container's and belongs to none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// The name it has.
+    pub name: String,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Kind {
+    RunDirectory,
+    /// A cgroup, with its path.
+    Cgroup(String),
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::RunDirectory => write!(f, "run directory {}", self.name),
+            Kind::Cgroup(path) => write!(f, "cgroup {path}"),
+        }
+    }
+}
+
+impl Stranger {
+    /// Whether it is still there. Blocks.
+    #[must_use]
+    pub fn is_there(&self, host: &Host) -> bool {
+        match &self.kind {
+            Kind::RunDirectory => host.paths(&self.name).run().exists(),
+            Kind::Cgroup(_) => cgroups(host).contains(&self.name),
+        }
+    }
+}
+
 /// Run directories and cgroups that belong to none of `known`.
 #[must_use]
-pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<String> {
-    let directories = run_directories(host).unwrap_or_default();
-    let cgroups = cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default();
-    let stranger = |name: &&String| !known.contains(*name);
-    let mut found: Vec<String> =
-        directories.iter().filter(stranger).map(|name| format!("run directory {name}")).collect();
-    found.extend(cgroups.iter().filter(stranger).map(|name| format!("cgroup {}", host.cgroup_path(name))));
+pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
+    let directories =
+        run_directories(host).unwrap_or_default().into_iter().map(|name| Stranger { name, kind: Kind::RunDirectory });
+    let cgroups = cgroups(host).into_iter().map(|name| Stranger { kind: Kind::Cgroup(host.cgroup_path(&name)), name });
+    let found: Vec<Stranger> = directories.chain(cgroups).filter(|stranger| !known.contains(&stranger.name)).collect();
     for stranger in &found {
-        tracing::warn!(stranger, "belongs to no known container: left alone");
+        tracing::warn!(%stranger, "belongs to no known container: left alone");
     }
     found
+}
+
+fn cgroups(host: &Host) -> Vec<String> {
+    cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]

@@ -13,6 +13,8 @@ fn main() -> ExitCode {
             return ExitCode::from(config::EX_CONFIG);
         }
     };
+    // What containers were given (environments may hold secrets) and what they print is nobody else's business.
+    tweendeck_runtime::host::keep_new_files_private();
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

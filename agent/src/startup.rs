@@ -78,6 +78,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 /// Everything up to the point where calls can be answered.
 async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
     let retention = Retention { max_entries: config.journal.max_events, max_containers: config.limits.max_containers };
+    make_private(&config.state_dir)
+        .with_context(|| format!("make the state directory {}", config.state_dir.display()))?;
     let (journal, opened) = Journal::open(&config.state_dir, retention).context("open the store")?;
     let load = tweendeck_runtime::host::load().context("read what the machine has")?;
     make_private(&config.run_dir).with_context(|| format!("make the run directory {}", config.run_dir.display()))?;

@@ -59,6 +59,7 @@ impl Agent {
         command
             .arg(flag("state-dir", &self.state_dir()))
             .arg(flag("run-dir", &self.run_dir()))
+            .arg(flag("runtime-binary", &tools::runtime()))
             .arg(format!("--cgroup-parent={}", self.cgroup))
             .arg(format!("--node-id={}", self.node()))
             .args(["--sampling-interval=1s", "--log-filter=info"])

@@ -76,7 +76,8 @@ fn processes() -> (BTreeSet<String>, BTreeSet<String>) {
             || comm.starts_with("tweendeck-init")
             || read("cgroup").contains("/tweendeck-")
         {
-            ours.insert(format!("{pid} {comm}"));
+            // The command line names the directories it belongs to.
+            ours.insert(format!("{pid} {comm} {}", read("cmdline").replace('\0', " ")));
         }
     }
     (ours, namespaces)

@@ -28,6 +28,18 @@ pub fn binary(name: &str) -> PathBuf {
     found(profile().join(name), "run scripts/build")
 }
 
+/// The static `tweendeck-runtime`. Not the one that cargo builds for its own tests.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn runtime() -> PathBuf {
+    let named = std::env::var_os("TWEENDECK_RUNTIME_BINARY").map(PathBuf::from);
+    let builds = std::fs::read_dir(target().join("static")).into_iter().flatten().flatten();
+    let built = || builds.map(|entry| entry.path().join("static/tweendeck-runtime")).find(|path| path.exists());
+    named.or_else(built).expect("the static tweendeck-runtime is missing: run scripts/build")
+}
+
 /// A tool that scripts/setup installs.
 ///
 /// # Panics

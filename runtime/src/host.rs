@@ -61,3 +61,8 @@ pub fn raise_open_files() -> io::Result<u64> {
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     Ok(hard)
 }
+
+/// From here on, files this process makes are for its own user only (umask(2)).
+pub fn keep_new_files_private() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+}

@@ -56,13 +56,22 @@ impl RuntimeBinary {
     pub fn seal(path: &Path) -> Result<Self, LaunchError> {
         let failed = |step, source| LaunchError::File { step, path: path.to_owned(), source };
         let mut source = File::open(path).map_err(|error| failed("open", error))?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let memfd = memfd_create(c"tweendeck-runtime", flags).map_err(|error| failed("copy", error.into()))?;
+        let memfd = executable_memfd().map_err(|error| failed("copy", error.into()))?;
         let mut copy = File::from(memfd);
         io::copy(&mut source, &mut copy).map_err(|error| failed("copy", error))?;
         let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
         fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).map_err(|error| failed("seal", error.into()))?;
         Ok(Self { memfd: copy.into() })
+    }
+}
+
+/// Says that it is to be executed, which `vm.memfd_noexec` asks for; kernels before 6.3 do not know the flag (memfd_create(2)).
+fn executable_memfd() -> nix::Result<OwnedFd> {
+    const MFD_EXEC: MFdFlags = MFdFlags::from_bits_retain(0x10);
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    match memfd_create(c"tweendeck-runtime", flags | MFD_EXEC) {
+        Err(nix::errno::Errno::EINVAL) => memfd_create(c"tweendeck-runtime", flags),
+        made => made,
     }
 }
 
@@ -151,6 +160,10 @@ fn prepare(plan: &Plan, paths: &Paths) -> Result<(), LaunchError> {
             }
             Ok(()) | Err(_) => {}
         }
+    }
+    // The last attempt's record stays until this one's is there; nobody asks for earlier ones.
+    if let Some(earlier) = plan.attempt.checked_sub(2) {
+        let _ = fs::remove_file(paths.exit_record(earlier));
     }
     // Rebuilt from the store at every start, so it need not survive a crash; but it must be whole.
     let (path, temporary) = (paths.plan(), paths.run().join("plan.tmp"));

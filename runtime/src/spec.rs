@@ -19,6 +19,8 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     refuse(spec.solaris().is_some(), "solaris");
     refuse(spec.windows().is_some(), "windows");
     refuse(spec.vm().is_some(), "vm");
+    refuse(spec.zos().is_some(), "zos");
+    refuse(spec.domainname().is_some(), "domainname");
     refuse(spec.root().is_none(), "a specification without root");
     match spec.process() {
         None => refuse(true, "a specification without process"),
@@ -26,6 +28,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
             refuse(process.terminal() == Some(true), "process.terminal");
             refuse(process.apparmor_profile().is_some(), "process.apparmorProfile");
             refuse(process.selinux_label().is_some(), "process.selinuxLabel");
+            refuse(process.console_size().is_some(), "process.consoleSize");
             refuse(process.io_priority().is_some(), "process.ioPriority");
             refuse(process.scheduler().is_some(), "process.scheduler");
             refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity");
@@ -64,6 +67,8 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     refuse(some(linux.seccomp().is_some()), "linux.seccomp");
     refuse(some(linux.rootfs_propagation().is_some()), "linux.rootfsPropagation");
     refuse(some(linux.mount_label().is_some()), "linux.mountLabel");
+    refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
+    refuse(some(linux.memory_policy().is_some()), "linux.memoryPolicy");
     refuse(some(linux.intel_rdt().is_some()), "linux.intelRdt");
     refuse(some(linux.personality().is_some()), "linux.personality");
     refuse(some(linux.time_offsets().is_some()), "linux.timeOffsets");

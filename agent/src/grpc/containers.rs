@@ -16,6 +16,7 @@ use super::status::Refusal;
 use super::validate::{self, Violations};
 use super::{serve::Api, watch};
 use crate::blocking;
+use crate::host::Host;
 use crate::journal::Record;
 use crate::lifecycle::Phase;
 use crate::registry::{Begin, Created, Filter};
@@ -26,9 +27,9 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl ContainerService for Api {
     async fn create_container(&self, request: Request<CreateContainerRequest>) -> Answer<CreateContainerResponse> {
-        let request = request.into_inner();
-        let wanted = self.wanted("CreateContainer", &request.name, request.spec.as_ref(), &request.request_id)?;
-        let container = if request.validate_only {
+        let CreateContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
+        let wanted = self.wanted("CreateContainer", name, spec, request_id).await?;
+        let container = if validate_only {
             self.draft(wanted)
         } else {
             match self.create(wanted, Begin::Later).await? {
@@ -78,9 +79,9 @@ impl ContainerService for Api {
     }
 
     async fn run_container(&self, request: Request<RunContainerRequest>) -> Answer<RunContainerResponse> {
-        let request = request.into_inner();
-        let wanted = self.wanted("RunContainer", &request.name, request.spec.as_ref(), &request.request_id)?;
-        if request.validate_only {
+        let RunContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
+        let wanted = self.wanted("RunContainer", name, spec, request_id).await?;
+        if validate_only {
             return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted)) }));
         }
         let name = wanted.name.clone();
@@ -209,17 +210,39 @@ struct Wanted {
     request: Option<crate::journal::Request>,
 }
 
-impl Api {
-    fn wanted(&self, method: &str, name: &str, spec: Option<&ContainerSpec>, id: &str) -> Result<Wanted, Refusal> {
+impl Wanted {
+    fn check(host: &Host, method: &str, name: String, spec: Option<ContainerSpec>, id: &str) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        let payload = CreateContainerRequest { name: name.to_owned(), spec: spec.cloned(), ..Default::default() };
+        let payload = CreateContainerRequest { name, spec, ..Default::default() };
         let digest = validate::digest(method, &payload);
-        validate::container_name(name, &mut violations);
-        let spec = validate::spec(self.registry().host(), spec, &mut violations);
+        let CreateContainerRequest { name, spec, .. } = payload;
+        validate::container_name(&name, &mut violations);
+        validate::spec(host, spec.as_ref(), &mut violations);
         let request = validate::request_id(id, digest, &mut violations);
         violations.finish()?;
-        validate::supported(self.registry().host(), spec.resources.as_ref())?;
-        Ok(Wanted { name: name.to_owned(), spec, request })
+        let spec = spec.unwrap_or_default();
+        validate::supported(&host.hierarchies, spec.resources.as_ref())?;
+        Ok(Self { name, spec, request })
+    }
+}
+
+impl Api {
+    async fn wanted(
+        &self,
+        method: &'static str,
+        name: String,
+        spec: Option<ContainerSpec>,
+        id: String,
+    ) -> Result<Wanted, Refusal> {
+        let host = self.registry().host().clone();
+        let on_host = validate::looks_at_the_host(spec.as_ref());
+        let check = move || Wanted::check(&host, method, name, spec, &id);
+        // A look at a directory may take as long as its file system likes.
+        if on_host {
+            blocking::run(check).await.map_err(|error| Refusal::Internal(error.to_string()))?
+        } else {
+            check()
+        }
     }
 
     fn draft(&self, wanted: Wanted) -> Container {

@@ -117,12 +117,12 @@ fn command(name: &str, error: CommandError) -> Status {
             format!("too many calls wait for container {name:?}; try again later"),
         ),
         CommandError::Gone => Refusal::NotFound { name: name.to_owned() }.into(),
-        CommandError::Signal(why) => with(
-            Code::FailedPrecondition,
-            ErrorReason::WrongState,
-            format!("container {name:?} did not get the signal: {why}"),
-            HashMap::new(),
-        ),
+        CommandError::Signal { state, why } => {
+            let state = state::name(state);
+            let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
+            let message = format!("container {name:?} is {state} and did not get the signal: {why}");
+            with(Code::FailedPrecondition, ErrorReason::WrongState, message, metadata)
+        }
         CommandError::Journal(error) => journal(name, error),
     }
 }
@@ -144,6 +144,13 @@ fn journal(name: &str, error: JournalError) -> Status {
         JournalError::Closed => Refusal::NotReady.into(),
         JournalError::Panicked(panicked) => Refusal::Internal(panicked.to_string()).into(),
         JournalError::Exists => Refusal::Exists { name: name.to_owned() }.into(),
+        JournalError::Quarantined(what) => plain(
+            Code::FailedPrecondition,
+            ErrorReason::NameQuarantined,
+            format!(
+                "{what} is on this node and belongs to no known container: remove it first, or choose another name than {name:?}"
+            ),
+        ),
         JournalError::Full(limit) => plain(
             Code::ResourceExhausted,
             ErrorReason::NodeFull,

@@ -1,6 +1,7 @@
 //! `WatchContainers`: a cursor into the journal.
 //!
-//! The stream's task holds a position and one page of entries, whatever the reader's speed; the next page is read when the last one has been taken.
+//! The stream's task holds a position and one page of entries (at its beginning, the snapshot), whatever the reader's speed; the next page is read
+//! when the last one has been taken.
 
 use std::pin::Pin;
 use std::time::Duration;

@@ -37,6 +37,9 @@ pub enum JournalError {
     /// A create of a name that is taken.
     #[error("the name is taken")]
     Exists,
+    /// A create of a name that something unknown on the node uses.
+    #[error("something unknown on the node uses the name: {0}")]
+    Quarantined(String),
     /// A create on a node that has its fill.
     #[error("the node has its {0} containers")]
     Full(u32),

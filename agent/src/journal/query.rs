@@ -38,13 +38,17 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
 }
 
 pub(super) fn snapshot(connection: &Connection) -> Result<(Vec<Record>, u64), Error> {
-    let mut statement = connection.prepare_cached("SELECT record FROM containers ORDER BY name")?;
-    let records = statement
-        .query_map([], |row| {
-            let bytes: Vec<u8> = row.get(0)?;
-            Record::decode(&bytes).map_err(damaged)
-        })?
-        .collect::<Result<_, _>>()?;
+    let mut statement = connection.prepare_cached("SELECT name, record FROM containers ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (name, bytes): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        match Record::decode(&bytes) {
+            Ok(record) => records.push(record),
+            // The others must not suffer for it. What it has on the node is then found to be unknown, and left alone.
+            Err(error) => tracing::error!(container = name, %error, "its record is damaged: it is left out"),
+        }
+    }
     let head: Option<i64> = connection.query_row("SELECT max(seq) FROM changes", [], |row| row.get(0))?;
     Ok((records, number(head.unwrap_or(0))))
 }

@@ -1,7 +1,7 @@
 //! What a container may do next: a pure function over states and events.
 //!
 //! [`step`] decides and touches nothing. The actor of a container (see `workload`) makes the next [`State`] durable, carries out
-//! the [`Effect`]s, and feeds what comes of them back as [`Event`]s. Every effect is idempotent and ends in an event; a failure is
+//! the [`Effect`]s, and feeds what comes of them back as [`Event`]s. Effects are idempotent; those that change something end in an event, and a failure is
 //! an event too. [`resume`] says what is left to do when an agent finds a state that another agent's life left behind.
 //! The whole table of [`step`] stands in `transitions.txt`, which a test compares.
 

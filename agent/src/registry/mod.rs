@@ -5,13 +5,14 @@
 
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tweendeck_proto::v1;
 use uuid::Uuid;
 
-use crate::adoption;
+use crate::adoption::{self, Stranger};
+use crate::blocking;
 use crate::host::Host;
 use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, Request};
 use crate::lifecycle::{Event, State, step};
@@ -31,7 +32,9 @@ struct Inner {
     around: Surroundings,
     /// Never locked across an await: each use is a look-up, an insert or a copy.
     handles: Mutex<BTreeMap<String, Handle>>,
-    quarantined: Mutex<Vec<String>>,
+    /// One create per name at a time, from its transaction until its actor is registered: whoever repeats it then finds the actor.
+    turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    quarantined: Mutex<Vec<Stranger>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -86,6 +89,7 @@ impl Registry {
             Inner {
                 around: Surroundings { host, journal, observer },
                 handles: Mutex::default(),
+                turns: Mutex::default(),
                 quarantined: Mutex::default(),
             }
         });
@@ -133,6 +137,9 @@ impl Registry {
         request: Option<Request>,
         begin: Begin,
     ) -> Result<Created, JournalError> {
+        if let Some(stranger) = self.stranger(&name).await {
+            return Err(JournalError::Quarantined(stranger));
+        }
         let mut record = self.draft(name, spec);
         if begin == Begin::Now {
             // A container that was just created can always be started; the actor finds it promised and carries it out.
@@ -143,7 +150,28 @@ impl Registry {
         tasks::complete("create", async move { registry.write_new(record, request).await }).await?
     }
 
+    /// What was found at the start under this name and is still there.
+    async fn stranger(&self, name: &str) -> Option<String> {
+        let found: Vec<Stranger> =
+            lock(&self.inner.quarantined).iter().filter(|stranger| stranger.name == name).cloned().collect();
+        if found.is_empty() {
+            return None;
+        }
+        let host = self.host().clone();
+        let still = blocking::run(move || found.into_iter().find(|stranger| stranger.is_there(&host))).await;
+        match still {
+            Ok(Some(stranger)) => Some(stranger.to_string()),
+            Ok(None) => {
+                lock(&self.inner.quarantined).retain(|stranger| stranger.name != name);
+                None
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     async fn write_new(&self, record: Record, request: Option<Request>) -> Result<Created, JournalError> {
+        let turn = self.turn(record.name());
+        let _turn = turn.lock().await;
         let commit = Commit { change: Change::Create(Box::new(record)), request };
         match self.inner.around.journal.commit(commit).await? {
             Committed::Done(record) => {
@@ -152,6 +180,19 @@ impl Registry {
                 Ok(Created::New(handle, Arc::new(*record)))
             }
             Committed::Repeated(container) => Ok(Created::Before(container)),
+        }
+    }
+
+    fn turn(&self, name: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.inner.turns);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        match turns.get(name).and_then(Weak::upgrade) {
+            Some(turn) => turn,
+            None => {
+                let turn = Arc::default();
+                turns.insert(name.to_owned(), Arc::downgrade(&turn));
+                turn
+            }
         }
     }
 
@@ -212,7 +253,7 @@ impl Registry {
     /// What was found on the node and belongs to no container.
     #[must_use]
     pub fn quarantined(&self) -> Vec<String> {
-        lock(&self.inner.quarantined).clone()
+        lock(&self.inner.quarantined).iter().map(Stranger::to_string).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one place that speaks to etcd. One endpoint at a time; nothing here waits longer than [`ANSWER`].
+//! The one place that speaks to etcd. One endpoint at a time; no call waits longer than [`ANSWER`].
 //!
 //! `etcd-client` neither retries nor gives up: a call to a member that hangs never returns, a keep-alive of a dead lease looks fine. So every
 //! call has a time-out here, and a lease counts as lost when etcd says so, when the stream ends, or when it is silent.

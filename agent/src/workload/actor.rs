@@ -54,6 +54,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         grace_over: None,
         retry: None,
         failures: 0,
+        look_again: None,
     };
     tasks::spawn("container", actor.run(commands, outlook.observed));
     Handle { commands: sender, view }
@@ -74,12 +75,15 @@ pub(super) struct Actor {
     pub(super) retry: Option<(Instant, Effect)>,
     /// How often the present effect has failed in a row.
     pub(super) failures: u32,
+    /// The supervisor is to be looked for (again) then; set while the container may have one and there is no link to it.
+    pub(super) look_again: Option<Instant>,
 }
 
 /// A signal that has been sent and not yet answered.
 pub(super) struct PendingSignal {
     pub(super) request: Option<Request>,
-    pub(super) reply: oneshot::Sender<Result<Accepted, CommandError>>,
+    /// Whoever asked, and whoever repeated the same request meanwhile.
+    pub(super) replies: Vec<oneshot::Sender<Result<Accepted, CommandError>>>,
 }
 
 /// The journal is closed: the agent is going down, and so is the actor.
@@ -105,6 +109,9 @@ impl Actor {
         match resume(&self.record.state, observed) {
             Resumption::Effects(effects) => {
                 self.todo.extend(effects);
+                if observed == Observed::Supervised && self.link.is_none() {
+                    self.look_again = Some(Instant::now());
+                }
                 Ok(())
             }
             Resumption::Event(_) => self.ended().await,
@@ -121,6 +128,7 @@ impl Actor {
             return Ok(false);
         }
         let (grace_over, retry_at) = (self.grace_over, self.retry.as_ref().map(|(at, _)| *at));
+        let look_again = self.look_again;
         // In this order: what has happened counts before what time says, and both before what callers wish,
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
@@ -129,6 +137,7 @@ impl Actor {
                 self.grace_over = None;
                 self.happened(Event::GraceOver, |_| {}).await?;
             }
+            () = at(look_again) => self.look_for_supervisor().await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
             command = commands.recv() => match command {
                 Some(command) => self.command(command).await?,
@@ -145,7 +154,10 @@ impl Actor {
             News::Reply { id, error } => self.signal_answered(id, error).await,
             News::Closed => {
                 self.link = None;
-                if self.record.state.is_live() { self.ended().await } else { Ok(()) }
+                self.give_up_signals(
+                    "the connection to its supervisor was lost; it may or may not have been delivered",
+                );
+                if self.record.state.is_live() { self.look_for_supervisor().await } else { Ok(()) }
             }
         }
     }

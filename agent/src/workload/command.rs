@@ -91,8 +91,13 @@ pub enum CommandError {
     #[error("the container is gone")]
     Gone,
     /// The signal could not be delivered.
-    #[error("send the signal: {0}")]
-    Signal(String),
+    #[error("send the signal: {why}")]
+    Signal {
+        /// The state.
+        state: v1::ContainerState,
+        /// What was in the way.
+        why: String,
+    },
     /// The store refused.
     #[error(transparent)]
     Journal(#[from] JournalError),

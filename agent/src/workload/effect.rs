@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tweendeck_proto::v1;
-use tweendeck_runtime::control::Scope;
+use tweendeck_runtime::control::{ControlError, Scope};
 use tweendeck_runtime::launch::{Launched, SupervisorChild, launch};
 use tweendeck_runtime::teardown;
 
@@ -14,7 +14,7 @@ use super::command::{Accepted, Command, CommandError, Op};
 use super::link::{self, Link, News};
 use super::plan::plan;
 use crate::causes::causes;
-use crate::journal::{JournalError, Record};
+use crate::journal::{JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Refusal, step};
 use crate::{blocking, pollable, tasks};
 
@@ -74,8 +74,10 @@ impl Actor {
         tasks::spawn("reap supervisor", reap(child));
         match Link::new(client) {
             Ok(link) => self.link = Some(link),
-            // It runs and cannot be watched: a new agent could. Say so and end it.
-            Err(error) => tracing::error!(container = self.record.name(), %error, "watch the supervisor"),
+            Err(error) => {
+                tracing::error!(container = self.record.name(), %error, "watch the supervisor");
+                self.look_again = Some(Instant::now());
+            }
         }
         Ok(())
     }
@@ -120,12 +122,20 @@ impl Actor {
         }
     }
 
-    /// Waits, for a while, until the supervisor has closed its connection; it does so when it has cleaned up.
+    /// Waits, for a while, until nobody holds the supervisor's socket any more: then it has cleaned up and left.
     async fn supervisor_left(&mut self) -> bool {
+        let paths = self.around.host.paths(self.record.name());
         let left = async {
-            while self.link.is_some() {
-                if let News::Closed = link::next(&mut self.link).await {
-                    self.link = None;
+            loop {
+                while self.link.is_some() {
+                    if let News::Closed = link::next(&mut self.link).await {
+                        self.link = None;
+                    }
+                }
+                match Link::connect(&paths).map(Link::new) {
+                    Err(ControlError::Refused(_)) => return,
+                    Ok(Ok(link)) => self.link = Some(link),
+                    Ok(Err(_)) | Err(_) => tokio::time::sleep(RETRY.0).await,
                 }
             }
         };
@@ -172,15 +182,8 @@ impl Actor {
             Err(refused) => return answer(reply, Err(refused)),
         };
         if let Op::Signal { signal, scope } = op {
-            let sent = self.link.as_mut().map(|link| link.signal(signal, scope));
-            return match sent {
-                Some(Ok(id)) => {
-                    self.signals.insert(id, PendingSignal { request, reply });
-                    Ok(())
-                }
-                Some(Err(error)) => answer(reply, Err(CommandError::Signal(error.to_string()))),
-                None => answer(reply, Err(CommandError::Signal("its supervisor is not reachable".into()))),
-            };
+            self.signal(signal, scope, request, reply);
+            return Ok(());
         }
         let (next, effects) = next;
         let accepted = if next == self.record {
@@ -195,6 +198,22 @@ impl Actor {
             }
         };
         answer(reply, accepted)
+    }
+
+    /// Sends a caller's signal; the supervisor's answer will be the caller's.
+    fn signal(&mut self, signal: i32, scope: Scope, request: Option<Request>, reply: Reply) {
+        let same = |pending: &&mut PendingSignal| request.is_some() && pending.request == request;
+        if let Some(pending) = self.signals.values_mut().find(same) {
+            return pending.replies.push(reply);
+        }
+        let sent = match &mut self.link {
+            Some(link) => link.signal(signal, scope).map_err(|error| error.to_string()),
+            None => Err("its supervisor is not reachable".to_owned()),
+        };
+        match sent {
+            Ok(id) => drop(self.signals.insert(id, PendingSignal { request, replies: vec![reply] })),
+            Err(why) => drop(reply.send(Err(self.undelivered(why)))),
+        }
     }
 
     pub(super) fn accepted(&self) -> Accepted {

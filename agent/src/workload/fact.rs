@@ -1,18 +1,24 @@
 //! What a supervisor says, and what its silence means.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
 use tweendeck_proto::v1::{ContainerStatus, ExitReason, ExitStatus};
-use tweendeck_runtime::control;
+use tweendeck_runtime::control::{self, ControlError};
 use tweendeck_runtime::exit::ExitRecord;
 
-use super::actor::{Actor, ShuttingDown};
+use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
 use super::exit::{exit_status, timestamp, without_record};
+use super::link::Link;
 use super::plan::effective_resources;
 use crate::blocking;
+use crate::causes::causes;
 use crate::journal::{Change, Commit, JournalError, Record};
-use crate::lifecycle::{End, Event};
+use crate::lifecycle::{End, Event, Observed, Resumption, resume};
+
+/// How long until a supervisor that could not be reached is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 impl Actor {
     /// The whole state of the container, as its supervisor sees it.
@@ -45,6 +51,39 @@ impl Actor {
             return self.happened(event, |record| *record.status_mut() = status).await;
         }
         self.amend(status).await
+    }
+
+    /// Looks for the supervisor of a container that may have one. Only a socket that nobody holds says that it has left: a connection may have been
+    /// closed because we were slow to read, and a failure of ours (too many open files, say) says nothing about the container at all.
+    pub(super) async fn look_for_supervisor(&mut self) -> Result<(), ShuttingDown> {
+        self.look_again = None;
+        if self.link.is_some() || !self.record.state.is_live() {
+            return Ok(());
+        }
+        let found = Link::connect(&self.around.host.paths(self.record.name()));
+        match found.map(Link::new) {
+            Ok(Ok(link)) => {
+                self.link = Some(link);
+                // What was asked of the old connection may not have been heard. It sends its whole state by itself.
+                if let Resumption::Effects(effects) = resume(&self.record.state, Observed::Supervised) {
+                    self.todo.extend(effects);
+                }
+                Ok(())
+            }
+            Err(ControlError::Refused(_)) => self.ended().await,
+            Ok(Err(error)) => self.look_later(&error),
+            Err(error) => self.look_later(&error),
+        }
+    }
+
+    fn look_later(&mut self, error: &dyn std::error::Error) -> Result<(), ShuttingDown> {
+        tracing::warn!(
+            container = self.record.name(),
+            error = causes(error),
+            "the supervisor cannot be reached; trying again"
+        );
+        self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        Ok(())
     }
 
     /// The supervisor has left: what it wrote down counts; if there is nothing, nobody saw the end.
@@ -87,10 +126,19 @@ impl Actor {
             status.exit = Some(exit);
         })
         .await?;
-        for pending in std::mem::take(&mut self.signals).into_values() {
-            let _ = pending.reply.send(Err(CommandError::Signal("it has just ended".into())));
-        }
+        self.give_up_signals("it has just ended");
         Ok(())
+    }
+
+    /// Answers everybody who waits for a signal.
+    pub(super) fn give_up_signals(&mut self, why: &str) {
+        for pending in std::mem::take(&mut self.signals).into_values() {
+            pending.answer(&Err(self.undelivered(why)));
+        }
+    }
+
+    pub(super) fn undelivered(&self, why: impl Into<String>) -> CommandError {
+        CommandError::Signal { state: self.record.state.visible(), why: why.into() }
     }
 
     /// The supervisor has sent (or could not send) a signal.
@@ -99,12 +147,11 @@ impl Actor {
             return Ok(());
         };
         let answer = match error {
-            Some(error) => Err(CommandError::Signal(error)),
-            None => self.remember(pending.request).await,
+            Some(error) => Err(self.undelivered(error)),
+            None => self.remember(pending.request.clone()).await,
         };
-        let closed = matches!(answer, Err(CommandError::Journal(JournalError::Closed)));
-        let _ = pending.reply.send(answer);
-        if closed { Err(ShuttingDown) } else { Ok(()) }
+        pending.answer(&answer);
+        if matches!(answer, Err(CommandError::Journal(JournalError::Closed))) { Err(ShuttingDown) } else { Ok(()) }
     }
 
     /// Remembers a request that changed nothing in the record.
@@ -129,6 +176,15 @@ impl Actor {
             ..self.record.clone()
         };
         self.commit_fact(next).await
+    }
+}
+
+impl PendingSignal {
+    fn answer(self, answer: &Result<Accepted, CommandError>) {
+        for reply in self.replies {
+            // A caller that has gone away does not undo what was done.
+            let _ = reply.send(answer.clone());
+        }
     }
 }
 

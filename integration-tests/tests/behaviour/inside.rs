@@ -82,11 +82,16 @@ async fn user_environment_and_working_directory_are_as_asked() {
         working_dir: "/usr".into(),
         hostname: "asked".into(),
         user: Some(User { uid: 1234, gid: 4321, additional_gids: vec![7, 8] }),
-        ..script("echo $GREETING; pwd; hostname; id -u; id -g; id -G; grep CapEff /proc/self/status; echo $PATH")
+        ..script(
+            "echo $GREETING; pwd; hostname; id -u; id -g; id -G; grep CapEff /proc/self/status; echo $PATH; ulimit -Sn",
+        )
     };
     let lines = output(&api, "asked", spec).await;
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-    assert_eq!(lines, ["hello world", "/usr", "asked", "1234", "4321", "4321 7 8", "CapEff:\t0000000000000000", path]);
+    assert_eq!(
+        lines,
+        ["hello world", "/usr", "asked", "1234", "4321", "4321 7 8", "CapEff:\t0000000000000000", path, "1024"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -302,3 +302,65 @@ async fn kills_during_stop_and_delete_converge() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_that_hangs_up_is_called_again_and_not_taken_for_dead() {
+    let _alone = alone().await;
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let running = api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    // It keeps eight connections and drops the oldest for a ninth: the agent's.
+    let path = agent.run_dir().join("containers/web/control.sock");
+    let connections: Vec<_> = (0..8).map(|_| seqpacket(&path)).collect();
+    // Were the hang-up taken for the container's end, this would find it lost.
+    eventually_async("the agent has called again", || async {
+        api.kill("web", 0, SignalScope::Main).await.is_ok().then_some(())
+    })
+    .await;
+    drop(connections);
+    let ended = exit(&api.wait("web").await.unwrap());
+    assert_eq!((ended.reason(), ended.signal, ended.attempt), (ExitReason::Signaled, 9, 1));
+    assert!(!kernel::runs(running.status.unwrap().pid));
+}
+
+fn seqpacket(path: &std::path::Path) -> std::os::fd::OwnedFd {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+    use std::os::fd::AsRawFd as _;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
+    connect(socket.as_raw_fd(), &UnixAddr::new(path).unwrap()).unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_belongs_to_nobody_is_left_alone_and_its_name_is_not_given_away() {
+    let _alone = alone().await;
+    let mut agent = Agent::start().await;
+    agent.kill();
+    let stranger = agent.run_dir().join("containers/stranger");
+    std::fs::create_dir_all(&stranger).unwrap();
+    std::fs::write(stranger.join("precious"), "x").unwrap();
+    agent.resume().await;
+    let api = agent.api().await;
+    assert_eq!(api.node().await.unwrap().quarantined, ["run directory stranger"]);
+    let refused = api.create("stranger", spec(&["true"])).await.unwrap_err();
+    assert_eq!(tweendeck_integration_tests::api::reason(&refused), "NAME_QUARANTINED");
+    assert!(stranger.join("precious").exists());
+    std::fs::remove_dir_all(&stranger).unwrap();
+    api.create("stranger", spec(&["true"])).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_nobody_elses_business() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _alone = alone().await;
+    let agent = Agent::start().await;
+    agent.api().await.run("web", script("echo secret; exec sleep 1000")).await.unwrap();
+    let mut open = vec![agent.state_dir(), agent.run_dir()];
+    while let Some(path) = open.pop() {
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        assert_eq!(found.permissions().mode() & 0o077, 0, "{} is open to others", path.display());
+        if found.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+}

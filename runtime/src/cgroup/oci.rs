@@ -95,6 +95,8 @@ fn unsupported(oci: &LinuxResources) -> Vec<&'static str> {
         refuse(memory.kernel_tcp().is_some(), "memory.kernelTCP");
         refuse(memory.swappiness().is_some(), "memory.swappiness");
         refuse(memory.disable_oom_killer().is_some(), "memory.disableOOMKiller");
+        refuse(memory.use_hierarchy().is_some(), "memory.useHierarchy");
+        refuse(memory.check_before_update().is_some(), "memory.checkBeforeUpdate");
     }
     if let Some(cpu) = oci.cpu() {
         refuse(cpu.burst().is_some(), "cpu.burst");

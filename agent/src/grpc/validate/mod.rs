@@ -10,7 +10,7 @@ use tonic_types::FieldViolation;
 pub(super) use name::container_name;
 pub(super) use request::{digest, duration, page, precondition, request_id};
 pub(super) use resources::{resources, supported};
-pub(super) use spec::spec;
+pub(super) use spec::{looks_at_the_host, spec};
 
 use super::status::Refusal;
 

@@ -2,11 +2,10 @@
 
 use tonic_types::FieldViolation;
 use tweendeck_proto::v1;
-use tweendeck_runtime::cgroup::{self, CgroupError};
+use tweendeck_runtime::cgroup::{self, CgroupError, Hierarchies};
 
 use super::super::status::Refusal;
 use super::Violations;
-use crate::host::Host;
 use crate::workload::limits;
 
 const MIB: u64 = 1 << 20;
@@ -53,8 +52,8 @@ fn cpu_limits(cpu: &v1::CpuResources, violations: &mut Violations) {
 }
 
 /// Whether this host can enforce the limits. Asked after the ranges, so that what is left is the host's lack.
-pub(in crate::grpc) fn supported(host: &Host, resources: Option<&v1::Resources>) -> Result<(), Refusal> {
-    let Err(errors) = cgroup::check(&host.hierarchies, &limits(resources)) else {
+pub(in crate::grpc) fn supported(host: &Hierarchies, resources: Option<&v1::Resources>) -> Result<(), Refusal> {
+    let Err(errors) = cgroup::check(host, &limits(resources)) else {
         return Ok(());
     };
     let mut controllers = Vec::new();
@@ -118,6 +117,24 @@ mod tests {
         assert_eq!(wrong(&cpu(None, Some(10), None)), Vec::<String>::new());
         assert_eq!(wrong(&cpu(None, Some(1), Some(1_000_000))), Vec::<String>::new());
         assert_eq!(wrong(&cpu(None, None, Some(50_000))), ["spec.resources.cpu.period_us"]);
+    }
+
+    #[test]
+    fn a_limit_whose_controller_is_absent_is_unsupported_by_name() {
+        let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,cpu", "");
+        let asked = v1::Resources {
+            memory: Some(v1::MemoryResources { max_bytes: Some(MEMORY) }),
+            ..cpu(Some(100), Some(500), None)
+        };
+        let status = tonic::Status::from(supported(&host, Some(&asked)).unwrap_err());
+        let details = tonic_types::StatusExt::get_error_details(&status);
+        let info = details.error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str()), (tonic::Code::FailedPrecondition, "UNSUPPORTED_ON_HOST"));
+        let expected =
+            [("field", "spec.resources.memory.max_bytes"), ("controller", "memory"), ("cgroup_version", "cgroup v1")];
+        for (key, value) in expected {
+            assert_eq!(info.metadata.get(key).map(String::as_str), Some(value));
+        }
     }
 
     proptest::proptest! {

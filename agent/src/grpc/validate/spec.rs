@@ -16,15 +16,16 @@ const GROUPS_MAX: usize = 64;
 /// Longest path (PATH_MAX less the NUL).
 const PATH_LEN: usize = 4095;
 
+/// Whether checking a specification means looking at the host's files, which may block.
+pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bool {
+    let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
+    matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+}
+
 /// Checks a specification; what it refers to on the host is looked at too.
-pub(in crate::grpc) fn spec(
-    host: &Host,
-    spec: Option<&v1::ContainerSpec>,
-    violations: &mut Violations,
-) -> v1::ContainerSpec {
+pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, violations: &mut Violations) {
     let Some(spec) = spec else {
-        violations.add("spec", "is missing");
-        return v1::ContainerSpec::default();
+        return violations.add("spec", "is missing");
     };
     command(spec, violations);
     environment(spec, violations);
@@ -47,7 +48,6 @@ pub(in crate::grpc) fn spec(
         "must be 1 to 64, or 0 for 15 (SIGTERM)",
     );
     duration(spec.stop_grace, "spec.stop_grace", violations);
-    spec.clone()
 }
 
 fn command(spec: &v1::ContainerSpec, violations: &mut Violations) {

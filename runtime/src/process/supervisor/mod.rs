@@ -1,7 +1,7 @@
 //! The supervisor of one container: starts it, keeps its output, answers its agent, and makes its end durable.
 //!
 //! One thread, one epoll. It needs nobody: with the agent dead it goes on the same, and the exit record waits on disk.
-//! Nothing but SIGKILL ends it before its container has ended; the container then ends with it (`PR_SET_PDEATHSIG`).
+//! Nothing but SIGKILL (or a fault of its own) ends it before its container has ended; the container then ends with it (`PR_SET_PDEATHSIG`).
 
 mod clients;
 mod container;
@@ -13,6 +13,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
 use crate::bundle::{Paths, Plan};
@@ -71,15 +72,36 @@ fn read_plan(paths: &Paths) -> Result<Plan, SuperviseError> {
     read.map_err(|source| SuperviseError::Plan { path, source })
 }
 
-/// A session of its own, deaf to everything but SIGKILL; the socket moved away from standard input.
+/// Open files a process may have unless it asks for more.
+const SOFT_OPEN_FILES: u64 = 1024;
+
+/// Signals that keep their meaning: those that cannot be ignored, those that report a fault of the process itself, and SIGCHLD, without which
+/// children that ended could not be waited for.
+const KEPT: [Signal; 10] = [
+    Signal::SIGKILL,
+    Signal::SIGSTOP,
+    Signal::SIGCHLD,
+    Signal::SIGSEGV,
+    Signal::SIGBUS,
+    Signal::SIGILL,
+    Signal::SIGFPE,
+    Signal::SIGABRT,
+    Signal::SIGTRAP,
+    Signal::SIGSYS,
+];
+
+/// A session of its own, deaf to every signal that can be ignored; the socket moved away from standard input.
 fn become_daemon() -> io::Result<OwnedFd> {
     nix::unistd::setsid()?;
     prctl::set_name(c"tweendeck-sup")?;
     prctl::set_dumpable(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    for number in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
-        crate::sys::ignore(number)?;
+    for signal in Signal::iterator().filter(|signal| !KEPT.contains(signal)) {
+        crate::sys::ignore(signal)?;
     }
+    // The agent raises its own limit; the container inherits ours, and select(2) of old programs takes no more than this.
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, SOFT_OPEN_FILES.min(hard), hard)?;
     let listener = io::stdin().as_fd().try_clone_to_owned()?;
     let null = std::fs::File::open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
