@@ -132,8 +132,10 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
     found
 }
 
+/// Names of containers that have a cgroup.
 fn cgroups(host: &Host) -> Vec<String> {
-    cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default()
+    let found = cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default();
+    found.iter().map(|cgroup| host.container_of(cgroup).to_owned()).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]

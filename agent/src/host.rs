@@ -29,6 +29,8 @@ pub struct Host {
     pub hidden: Vec<PathBuf>,
 }
 
+const CGROUP_SUFFIX: &str = ".ctr";
+
 impl Host {
     /// Where the files of a container lie.
     #[must_use]
@@ -36,9 +38,16 @@ impl Host {
         Paths::new(&self.run_dir, &self.state_dir, name)
     }
 
-    /// A container's cgroup, below each hierarchy's mount point.
+    /// A container's cgroup, below each hierarchy's mount point. Its suffix keeps it apart from the kernel's own files, such as `tasks` or `memory.max`,
+    /// which are names that a container may have.
     #[must_use]
     pub fn cgroup_path(&self, name: &str) -> String {
-        format!("{}/{name}", self.cgroup_parent)
+        format!("{}/{name}{CGROUP_SUFFIX}", self.cgroup_parent)
+    }
+
+    /// The container that a cgroup below the parent is made for; the cgroup's own name if it is none of ours.
+    #[must_use]
+    pub fn container_of<'a>(&self, cgroup: &'a str) -> &'a str {
+        cgroup.strip_suffix(CGROUP_SUFFIX).unwrap_or(cgroup)
     }
 }

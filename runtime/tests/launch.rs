@@ -473,3 +473,152 @@ fn a_readonly_directory_cannot_be_written() {
     assert!(bench.output("stderr")[0].contains("Read-only"), "{:?}", bench.output("stderr"));
     assert!(!root.join("x").exists());
 }
+
+#[test]
+fn a_flood_of_output_holds_nobody_up() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["yes", ""]));
+    running(&launched);
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    let began = Instant::now();
+    wait_for(&launched.client, |status| status.phase == Phase::Exited);
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    leave(&mut launched);
+    bench.assert_clean();
+}
+
+#[test]
+fn the_end_is_told_though_a_stranger_holds_the_output_open() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sleep", "1000"]));
+    let main = running(&launched).main_pid.unwrap();
+    // A process of the host's that never stops writing to the container's standard output.
+    let stdout = fs::OpenOptions::new().write(true).open(format!("/proc/{main}/fd/1")).unwrap();
+    let mut writer = std::process::Command::new("yes").stdout(stdout).spawn().unwrap();
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    wait_for(&launched.client, |status| status.phase == Phase::Exited);
+    leave(&mut launched);
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+}
+
+#[test]
+fn init_and_the_command_hold_no_descriptor_of_the_supervisors() {
+    let bench = Bench::new();
+    let launched = bench.launch(&bench.plan(&["sleep", "1000"]));
+    let status = running(&launched);
+    let open = |pid: i32| {
+        let links =
+            fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(|entry| fs::read_link(entry.unwrap().path()).unwrap());
+        let mut links: Vec<_> = links.map(|link| link.display().to_string()).collect();
+        links.sort();
+        links
+    };
+    let (main, init) = (open(status.main_pid.unwrap()), open(status.init_pid.unwrap()));
+    assert_eq!(main.len(), 3, "{main:?}");
+    assert!(main[0] == "/dev/null" && main[1].starts_with("pipe:") && main[2].starts_with("pipe:"), "{main:?}");
+    // Its status socket, and three times /dev/null.
+    assert_eq!(init.len(), 4, "{init:?}");
+    assert!(init[..3].iter().all(|link| link == "/dev/null") && init[3].starts_with("socket:"), "{init:?}");
+    // The null device is the container's own, not the host's.
+    let device = |path: String| std::os::unix::fs::MetadataExt::dev(&fs::metadata(path).unwrap());
+    assert_ne!(device(format!("/proc/{}/fd/0", status.main_pid.unwrap())), device("/dev/null".into()));
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    wait_for(&launched.client, |status| status.phase == Phase::Exited);
+}
+
+#[test]
+fn a_working_directory_cannot_lead_out_through_a_magic_link() {
+    let bench = Bench::new();
+    for directory in ["/proc/self/fd/1", "/proc/1/root", "/proc/self/cwd"] {
+        let mut plan = bench.plan(&["true"]);
+        let mut process = plan.spec.process().clone().unwrap();
+        process.set_cwd(directory.into());
+        plan.spec.set_process(Some(process));
+        let Outcome::StartFailed { stage, .. } = bench.run(&plan).outcome else { panic!("{directory}") };
+        assert_eq!(stage, "change to the working directory");
+    }
+}
+
+#[test]
+fn the_shared_root_belongs_to_root_and_has_a_bound_on_files() {
+    let bench = Bench::new();
+    let script = "stat -c '%a %u' /; i=0; while mkdir /var/tmp/$i 2>/dev/null; do i=$((i+1)); done; echo $((i < 5000))";
+    let record = bench.run(&bench.plan(&["sh", "-c", script]));
+    assert_eq!(record.outcome, Outcome::Exited { code: 0 });
+    let mode =
+        format!("{:o} 0", std::os::unix::fs::PermissionsExt::mode(&fs::metadata("/").unwrap().permissions()) & 0o7777);
+    assert_eq!(bench.output("stdout"), [mode, "1".into()]);
+}
+
+#[test]
+fn a_hidden_directory_is_hidden_wherever_it_really_is() {
+    let bench = Bench::new();
+    // Not below /tmp, which is empty inside anyway.
+    let base = tempfile::Builder::new().prefix("tweendeck-test-").tempdir_in("/var/lib").unwrap();
+    fs::create_dir(base.path().join("real")).unwrap();
+    fs::write(base.path().join("real/secret"), "x").unwrap();
+    std::os::unix::fs::symlink("real", base.path().join("link")).unwrap();
+    let mut plan =
+        bench.plan(&["sh", "-c", &format!("ls -A {0}/real {0}/link/ | grep -c secret", base.path().display())]);
+    plan.rootfs = Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![base.path().join("link")] };
+    bench.run(&plan);
+    assert_eq!(bench.output("stdout"), ["0"]);
+}
+
+#[test]
+fn death_by_a_real_time_signal_is_told_as_such() {
+    let bench = Bench::new();
+    let record = bench.run(&bench.plan(&["sh", "-c", "kill -40 $$"]));
+    assert_eq!(record.outcome, Outcome::Signaled { signal: 40, oom: false });
+}
+
+#[test]
+fn a_failure_with_a_long_name_still_says_what_failed() {
+    let bench = Bench::new();
+    let name = format!("/{}", "x".repeat(100_000));
+    let Outcome::StartFailed { stage, errno, .. } = bench.run(&bench.plan(&[&name])).outcome else { panic!() };
+    assert_eq!((stage.as_str(), errno), ("execute", Some(nix::libc::ENAMETOOLONG)));
+}
+
+#[test]
+fn a_command_of_any_user_can_open_its_own_output() {
+    let bench = Bench::new();
+    let mut plan =
+        bench.plan(&["sh", "-c", "echo by name > /dev/stdout; echo err > /dev/stderr; cat /proc/self/oom_score_adj"]);
+    let mut process = plan.spec.process().clone().unwrap();
+    process.set_user(oci::UserBuilder::default().uid(1234_u32).gid(1234_u32).build().unwrap());
+    plan.spec.set_process(Some(process));
+    assert_eq!(bench.run(&plan).outcome, Outcome::Exited { code: 0 }, "{:?}", bench.output("stderr"));
+    assert_eq!(
+        (bench.output("stdout"), bench.output("stderr")),
+        (vec!["by name".into(), "0".into()], vec!["err".into()])
+    );
+}
+
+#[test]
+fn a_limit_too_small_for_the_set_up_is_named() {
+    let bench = Bench::new();
+    let limits = Resources { memory_max_bytes: Some(4096), ..Default::default() };
+    let Outcome::StartFailed { message, .. } = bench.run(&bench.limited(&["true"], &limits)).outcome else { panic!() };
+    assert!(message.contains("OOM killer") || message.contains("memory"), "{message}");
+    bench.assert_clean();
+}
+
+#[test]
+fn a_directory_as_root_opens_no_devices() {
+    let bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    for directory in ["bin", "dev", "proc", "sys"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    let (mode, device) = (nix::sys::stat::Mode::from_bits_truncate(0o666), nix::sys::stat::makedev(1, 5));
+    nix::sys::stat::mknod(&root.join("zero"), nix::sys::stat::SFlag::S_IFCHR, mode, device).unwrap();
+    for readonly in [false, true] {
+        let mut plan = bench.plan(&["/bin/busybox", "head", "-c", "1", "/zero"]);
+        plan.rootfs = Rootfs::Directory { path: root.clone() };
+        plan.spec.set_root(Some(oci::RootBuilder::default().path("/").readonly(readonly).build().unwrap()));
+        assert_eq!(bench.run(&plan).outcome, Outcome::Exited { code: 1 }, "readonly: {readonly}");
+    }
+}

@@ -17,8 +17,7 @@ pub fn exit_status(record: &ExitRecord) -> (End, ExitStatus, String) {
         Outcome::Exited { code } => (End::Ended, ExitReason::Exited, *code, 0, String::new()),
         Outcome::Signaled { signal, oom } => {
             let reason = if *oom { ExitReason::OomKilled } else { ExitReason::Signaled };
-            let message =
-                if *oom { "the kernel's OOM killer ended the command at the container's memory limit" } else { "" };
+            let message = if *oom { "the kernel's OOM killer ended the command" } else { "" };
             (End::Ended, reason, signal.saturating_add(128), *signal, message.to_owned())
         }
         Outcome::StartFailed { stage, message, .. } => {

@@ -51,7 +51,7 @@ async fn a_memory_hog_is_killed_at_its_limit_and_reported_as_such() {
     assert!(end.oom_kills >= 1);
     let peak = end.memory_peak_bytes.unwrap();
     assert!((24 << 20..=32 << 20).contains(&peak), "{peak}");
-    assert!(ended.status.unwrap().message.contains("memory limit"));
+    assert!(ended.status.unwrap().message.contains("OOM killer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,8 @@ pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), Cgr
 /// The content of a file.
 pub(super) fn read(directory: &Path, name: &str) -> Result<String, CgroupError> {
     let path = directory.join(name);
-    let mut content = String::new();
+    // Most fit in one read(2); the kernel writes some of them anew for each.
+    let mut content = String::with_capacity(4096);
     match fs::File::open(&path).and_then(|file| file.take(MAX).read_to_string(&mut content)) {
         Ok(_) => Ok(content),
         Err(source) => Err(CgroupError::Read { path, source }),
@@ -78,9 +79,10 @@ pub(super) fn processes(directory: &Path) -> Result<Vec<i32>, CgroupError> {
     Ok(pids)
 }
 
-/// ENODEV is what reading a file of a cgroup that was removed meanwhile gives.
+/// ENODEV is what reading a file of a cgroup that was removed meanwhile gives. What is no directory is no cgroup.
 fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(nix::libc::ENODEV)
 }
 
 /// A directory and all below it, parents first; empty if it is gone.

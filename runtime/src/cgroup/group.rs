@@ -1,16 +1,13 @@
 //! A container's cgroup, whatever it is made of.
 
 use std::collections::BTreeSet;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
 use super::v1::V1;
 use super::v2::V2;
-use super::{Backend, CgroupError, Effective, Hierarchies, Resources, Stats, Version, file};
+use super::{Backend, CgroupError, Effective, Hierarchies, OomEvent, Resources, Stats, Version, file};
 
 /// How long processes may take to die of SIGKILL before that is an error.
 const DIE: Duration = Duration::from_secs(5);
@@ -84,12 +81,12 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// Moves a process in.
+    /// Moves the calling process in, where it was not cloned into it ([`Cgroup::dir_fd`]). It must have one thread.
     ///
     /// # Errors
     /// [`CgroupError::Write`].
-    pub fn add_process(&self, pid: i32) -> Result<(), CgroupError> {
-        self.sides.iter().try_for_each(|side| side.add_process(pid))
+    pub fn enter(&self) -> Result<(), CgroupError> {
+        self.sides.iter().try_for_each(|side| side.enter())
     }
 
     /// PIDs of every process in it and below it, in order.
@@ -102,6 +99,12 @@ impl Cgroup {
             pids.extend(side.processes()?);
         }
         Ok(pids.into_iter().collect())
+    }
+
+    /// Whether a process is in it or below it.
+    #[must_use]
+    pub fn has(&self, pid: i32) -> bool {
+        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| is_member(&text, &self.path))
     }
 
     /// What it uses.
@@ -121,15 +124,19 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError`] naming the file.
     pub fn oom_kills(&self) -> Result<u64, CgroupError> {
-        Ok(self.stats()?.oom_kills.unwrap_or(0))
+        for side in &self.sides {
+            if let Some(kills) = side.oom_kills()? {
+                return Ok(kills);
+            }
+        }
+        Ok(0)
     }
 
-    /// A descriptor that becomes readable when the OOM killer may have acted; [`Cgroup::oom_kills`] says whether it has.
-    /// Drain it with read(2) into at least 4096 bytes. `None` where nothing counts memory.
+    /// What becomes ready when the OOM killer may have acted; [`Cgroup::oom_kills`] says whether it has. `None` where nothing counts memory.
     ///
     /// # Errors
     /// [`CgroupError`] naming the file.
-    pub fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
+    pub fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError> {
         for side in &self.sides {
             if let Some(event) = side.oom_event()? {
                 return Ok(Some(event));
@@ -138,11 +145,10 @@ impl Cgroup {
         Ok(None)
     }
 
-    /// The directory to clone a process into, on a v2 host.
+    /// The directory to clone a process into (`CLONE_INTO_CGROUP`), where there is a v2 side.
     #[must_use]
     pub fn dir_fd(&self) -> Option<BorrowedFd<'_>> {
-        // On a hybrid host the v1 side needs a write anyway.
-        self.sides.iter().find_map(|side| side.clone_target()).filter(|_| self.unified)
+        self.sides.iter().find_map(|side| side.clone_target())
     }
 
     /// Kills every process in it, and returns when none is left.
@@ -167,16 +173,30 @@ impl Cgroup {
 
     fn kill_once(&self, pids: &[i32]) -> Result<(), CgroupError> {
         for side in &self.sides {
-            if side.kill()? {
+            // On a hybrid host a process may be in the v1 side only.
+            if side.kill()? && self.unified {
                 return Ok(());
             }
         }
         self.sides.iter().try_for_each(|side| side.hold(true))?;
         for pid in pids {
-            // One that has gone meanwhile is what we want; one we may not kill shows in the next round.
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+            self.kill_member(*pid);
         }
         self.sides.iter().try_for_each(|side| side.hold(false))
+    }
+
+    /// SIGKILLs a process if it is (still) in it. A PID that was read from `cgroup.procs` may have been given to another process since, and is 0 for one
+    /// that this PID namespace does not show; the descriptor holds on to the one that is looked at.
+    fn kill_member(&self, pid: i32) {
+        if pid <= 0 {
+            return;
+        }
+        if let Ok(process) = crate::sys::pidfd_open(pid)
+            && self.has(pid)
+        {
+            // One that has gone meanwhile is what we want; one we may not kill shows in the next round.
+            let _ = crate::sys::pidfd_send_signal(process.as_fd(), libc::SIGKILL);
+        }
     }
 
     /// Kills what is in it and removes it. Of one that is partly or wholly gone, the rest.
@@ -187,6 +207,14 @@ impl Cgroup {
         self.kill_all()?;
         self.sides.iter().try_for_each(|side| side.remove())
     }
+}
+
+/// Whether a `/proc/PID/cgroup` names the cgroup `path`, or one below it, in any hierarchy. What stands before `path` is the root as
+/// a cgroup namespace shows it.
+fn is_member(text: &str, path: &str) -> bool {
+    let (own, below) = (format!("/{path}"), format!("/{path}/"));
+    let paths = text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.into_iter().any(|found| found.ends_with(&own) || found.contains(&below))
 }
 
 /// Removes a parent that has no container left, in every hierarchy. `false` when something is in it.
@@ -290,6 +318,16 @@ mod tests {
             assert!(plain(bad).is_err(), "{bad:?}");
         }
         assert_eq!(plain("/tweendeck/web").unwrap(), "tweendeck/web");
+    }
+
+    #[test]
+    fn a_member_is_told_by_its_whole_path() {
+        let text = "5:pids:/tweendeck/web.ctr\n0::/user.slice\n";
+        assert!(is_member(text, "tweendeck/web.ctr"));
+        assert!(is_member("1:cpu:/pod/tweendeck/web.ctr/inner\n", "tweendeck/web.ctr"));
+        assert!(
+            !is_member(text, "tweendeck/we") && !is_member(text, "eck/web.ctr") && !is_member("", "tweendeck/web.ctr")
+        );
     }
 
     #[test]

@@ -91,6 +91,24 @@ pub struct Stats {
     pub pids_max_hits: Option<u64>,
 }
 
+/// What becomes ready when the OOM killer may have acted.
+#[derive(Debug)]
+pub struct OomEvent {
+    /// The descriptor.
+    pub fd: OwnedFd,
+    /// How it becomes ready.
+    pub kind: OomEventKind,
+}
+
+/// How an [`OomEvent`] becomes ready, and how it is made unready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OomEventKind {
+    /// An eventfd: `EPOLLIN`, until it is read.
+    Counter,
+    /// A file of the cgroup: `EPOLLPRI`, until it is read from its beginning.
+    File,
+}
+
 /// One side of a container's cgroup: the controllers that one version of cgroups has on this host.
 pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     /// Makes the directories; one that exists is fine.
@@ -99,14 +117,16 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn write(&self, resources: &Resources) -> Result<(), CgroupError>;
     /// Reads the limits of its controllers.
     fn read(&self) -> Result<Effective, CgroupError>;
-    /// Moves a process in.
-    fn add_process(&self, pid: i32) -> Result<(), CgroupError>;
+    /// Moves the calling process in, unless it was cloned into it. It must have one thread.
+    fn enter(&self) -> Result<(), CgroupError>;
     /// Every process in it and below it.
     fn processes(&self) -> Result<Vec<i32>, CgroupError>;
     /// Usage of its controllers.
     fn stats(&self) -> Result<Stats, CgroupError>;
     /// Becomes readable when the OOM killer may have acted; the counter says whether it has.
-    fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError>;
+    fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError>;
+    /// Processes the OOM killer took; `None` when this side does not count memory.
+    fn oom_kills(&self) -> Result<Option<u64>, CgroupError>;
     /// Kills everything in it; `false` when it has no way of its own to do so at once.
     fn kill(&self) -> Result<bool, CgroupError>;
     /// Stops its processes from running (and so from forking) while they are being killed, where it can.

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::oci::{shares, weight};
-use super::{Backend, CgroupError, Controller, Effective, Resources, Stats, file};
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
 
 /// What `memory.limit_in_bytes` says when there is no limit: the largest page-aligned number.
 const UNLIMITED: u64 = 0x7FFF_FFFF_FFFF_F000;
+const MEMSW: &str = "memory.memsw.limit_in_bytes";
 /// `cpuacct.stat` counts in these (USER_HZ is 100 on every architecture we build for).
 const TICK_NS: u64 = 10_000_000;
 
@@ -106,6 +107,10 @@ impl Backend for V1 {
         }
         if let Some((directory, bytes)) = self.directory(Controller::Memory).zip(resources.memory_max_bytes) {
             file::write(directory, "memory.limit_in_bytes", &bytes.to_string())?;
+            // Memory and swap together, where the kernel accounts for swap: a limit that swap extends is none.
+            if directory.join(MEMSW).exists() {
+                file::write(directory, MEMSW, &bytes.to_string())?;
+            }
         }
         if let Some((directory, max)) = self.directory(Controller::Pids).zip(resources.pids_max) {
             file::write(directory, "pids.max", &max.to_string())?;
@@ -132,11 +137,10 @@ impl Backend for V1 {
         Ok(effective)
     }
 
-    fn add_process(&self, pid: i32) -> Result<(), CgroupError> {
-        for directory in self.all() {
-            file::write(&directory, "cgroup.procs", &pid.to_string())?;
-        }
-        Ok(())
+    /// By `0` in `tasks`: for a thread that moves itself the kernel needs no lock over all of the machine's forks, which a PID in `cgroup.procs`
+    /// waits for, 7 to 15 ms after a pause (since Linux 5.4; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+    fn enter(&self) -> Result<(), CgroupError> {
+        self.all().try_for_each(|directory| file::write(&directory, "tasks", "0"))
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {
@@ -164,8 +168,8 @@ impl Backend for V1 {
         Ok(stats)
     }
 
-    /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2). Drain it with read(2), 8 bytes.
-    fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
+    /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2).
+    fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError> {
         let Some(directory) = self.directory(Controller::Memory) else {
             return Ok(None);
         };
@@ -178,7 +182,14 @@ impl Backend for V1 {
             .map_err(|error| CgroupError::Read { path, source: io::Error::from(error) })?;
         let registration = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
         file::write(directory, "cgroup.event_control", &registration)?;
-        Ok(Some(OwnedFd::from(event)))
+        Ok(Some(OomEvent { fd: OwnedFd::from(event), kind: OomEventKind::Counter }))
+    }
+
+    fn oom_kills(&self) -> Result<Option<u64>, CgroupError> {
+        let Some(directory) = self.directory(Controller::Memory) else {
+            return Ok(None);
+        };
+        Ok(file::keyed(&file::read(directory, "memory.oom_control")?, "oom_kill"))
     }
 
     fn kill(&self) -> Result<bool, CgroupError> {

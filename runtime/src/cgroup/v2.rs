@@ -1,13 +1,13 @@
 //! cgroup v2: one directory (Documentation/admin-guide/cgroup-v2.rst).
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
 
-use super::{Backend, CgroupError, Controller, Effective, Resources, Stats, file};
+const SWAP: &str = "memory.swap.max";
 
 /// The v2 side of a container's cgroup.
 #[derive(Debug)]
@@ -92,6 +92,10 @@ impl Backend for V2 {
         }
         if let Some(bytes) = resources.memory_max_bytes.filter(|_| self.has(Controller::Memory)) {
             file::write(&self.directory, "memory.max", &bytes.to_string())?;
+            // Absent where the kernel has no swap; a limit that swap extends is none.
+            if self.directory.join(SWAP).exists() {
+                file::write(&self.directory, SWAP, "0")?;
+            }
         }
         if let Some(max) = resources.pids_max.filter(|_| self.has(Controller::Pids)) {
             file::write(&self.directory, "pids.max", &max.to_string())?;
@@ -118,8 +122,9 @@ impl Backend for V2 {
         Ok(effective)
     }
 
-    fn add_process(&self, pid: i32) -> Result<(), CgroupError> {
-        file::write(&self.directory, "cgroup.procs", &pid.to_string())
+    fn enter(&self) -> Result<(), CgroupError> {
+        // It was cloned into it.
+        Ok(())
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {
@@ -148,18 +153,21 @@ impl Backend for V2 {
         Ok(stats)
     }
 
-    /// An inotify descriptor on `memory.events`, which the kernel touches at every change. Drain it with read(2).
-    fn oom_event(&self) -> Result<Option<OwnedFd>, CgroupError> {
+    /// `memory.events` itself: poll(2) tells `POLLPRI` when it has changed since it was read (no inotify, whose instances are few).
+    fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError> {
         if !self.has(Controller::Memory) {
             return Ok(None);
         }
         let path = self.directory.join("memory.events");
-        let watch = || {
-            let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-            inotify.add_watch(&path, AddWatchFlags::IN_MODIFY)?;
-            Ok(OwnedFd::from(inotify))
-        };
-        watch().map(Some).map_err(|error: nix::Error| CgroupError::Read { path: path.clone(), source: error.into() })
+        let file = File::open(&path).map_err(|source| CgroupError::Read { path, source })?;
+        Ok(Some(OomEvent { fd: file.into(), kind: OomEventKind::File }))
+    }
+
+    fn oom_kills(&self) -> Result<Option<u64>, CgroupError> {
+        if !self.has(Controller::Memory) {
+            return Ok(None);
+        }
+        Ok(file::keyed(&file::read(&self.directory, "memory.events")?, "oom_kill"))
     }
 
     /// `cgroup.kill`, since Linux 5.14.
@@ -230,7 +238,7 @@ mod tests {
 
     #[test]
     fn limits_are_written_as_the_kernel_wants_them() {
-        let files = ["cpu.weight", "cpu.max", "memory.max", "pids.max"];
+        let files = ["cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "pids.max"];
         let fake = Fake::new(&files.map(|name| (name, "")));
         let resources = Resources {
             cpu_weight: Some(50),
@@ -240,7 +248,7 @@ mod tests {
             pids_max: Some(20),
         };
         fake.side.write(&resources).unwrap();
-        assert_eq!(files.map(|name| fake.content(name)), ["50", "25000 100000", "67108864", "20"]);
+        assert_eq!(files.map(|name| fake.content(name)), ["50", "25000 100000", "67108864", "0", "20"]);
         let effective = fake.side.read().unwrap();
         assert_eq!(
             (effective.cpu_weight, effective.cpu_quota_us, effective.cpu_period_us),
@@ -311,7 +319,7 @@ mod tests {
         let mut sleepers: Vec<_> =
             (0..3).map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap()).collect();
         for sleeper in &sleepers {
-            side.add_process(i32::try_from(sleeper.id()).unwrap()).unwrap();
+            file::write(&side.directory, "cgroup.procs", &sleeper.id().to_string()).unwrap();
         }
         assert_eq!(side.processes().unwrap().len(), 3);
         assert!(side.kill().unwrap());

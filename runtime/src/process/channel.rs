@@ -11,6 +11,9 @@ use nix::sys::socket::{
 use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
 
+/// Longest subject that a failure names, characters.
+const SUBJECT: usize = 512;
+
 /// A step of the start that failed in the clone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct StartFailure {
@@ -21,7 +24,10 @@ pub(super) struct StartFailure {
 
 impl StartFailure {
     pub(super) fn new(stage: &str, subject: &str, error: &io::Error) -> Self {
-        let message = if subject.is_empty() { error.to_string() } else { format!("{subject}: {error}") };
+        // It travels through a pipe, and ends in front of people.
+        let short: String = subject.chars().take(SUBJECT).collect();
+        let more = if short.len() < subject.len() { "…" } else { "" };
+        let message = if subject.is_empty() { error.to_string() } else { format!("{short}{more}: {error}") };
         Self { stage: stage.to_owned(), message, errno: error.raw_os_error() }
     }
 }
@@ -46,7 +52,6 @@ pub(super) enum Word {
 pub(super) struct ChildEnds {
     pub(super) status: OwnedFd,
     pub(super) failure: OwnedFd,
-    pub(super) gate: OwnedFd,
 }
 
 /// The supervisor's ends.
@@ -54,7 +59,6 @@ pub(super) struct ChildEnds {
 pub(super) struct SupervisorEnds {
     pub(super) status: OwnedFd,
     pub(super) failure: OwnedFd,
-    gate: OwnedFd,
 }
 
 /// Makes all channels. Every descriptor is close-on-exec; the clone keeps its own by living on, not by executing.
@@ -64,17 +68,10 @@ pub(super) fn open() -> nix::Result<(SupervisorEnds, ChildEnds)> {
     // The kernel then tells the sender's PID as this process sees it (unix(7), SCM_CREDENTIALS).
     setsockopt(&status, PassCred, &true)?;
     let (failure, child_failure) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let (child_gate, gate) = pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-    let supervisor = SupervisorEnds { status, failure, gate };
-    Ok((supervisor, ChildEnds { status: child_status, failure: child_failure, gate: child_gate }))
+    Ok((SupervisorEnds { status, failure }, ChildEnds { status: child_status, failure: child_failure }))
 }
 
 impl SupervisorEnds {
-    /// Lets the clone go on.
-    pub(super) fn open_gate(&self) -> io::Result<()> {
-        nix::unistd::write(&self.gate, b"g").map(drop).map_err(io::Error::from)
-    }
-
     /// The next word, if there is one. `Closed` when the clone has gone.
     pub(super) fn word(&self) -> io::Result<Heard> {
         let mut bytes = [0_u8; 8];
@@ -120,16 +117,6 @@ pub(super) enum Heard {
 }
 
 impl ChildEnds {
-    /// Waits until this process is in its cgroup. An error when the supervisor has gone.
-    pub(super) fn wait_at_gate(&self) -> io::Result<()> {
-        let mut byte = [0_u8; 1];
-        match nix::unistd::read(&self.gate, &mut byte) {
-            Ok(1) => Ok(()),
-            Ok(_) => Err(io::Error::other("the supervisor has gone")),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     pub(super) fn say_executing(&self) -> io::Result<()> {
         send(self.status.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL).map(drop).map_err(io::Error::from)
     }

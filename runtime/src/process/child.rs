@@ -7,27 +7,42 @@ use std::path::Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, sethostname, setsid};
+use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown, sethostname, setsid};
 use oci_spec::runtime::LinuxNamespaceType;
 use std::os::fd::AsFd as _;
 
 use super::channel::{ChildEnds, StartFailure};
 use super::{init, main_process};
 use crate::bundle::{InitMode, Plan};
+use crate::cgroup::Cgroup;
 use crate::{rootfs, sys};
 
 /// What the clone needs beside the plan.
 #[derive(Debug)]
 pub(super) struct Stdio {
-    pub(super) null: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
+/// What the supervisor has prepared.
+#[derive(Debug)]
+pub(super) struct Prepared<'a> {
+    pub(super) plan: &'a Plan,
+    /// A directory to mount on.
+    pub(super) scratch: &'a Path,
+    pub(super) cgroup: &'a Cgroup,
+    pub(super) v1_controllers: Vec<String>,
+}
+
 /// The clone's whole life. Never returns.
-pub(super) fn run(plan: &Plan, scratch: &Path, v1_controllers: &[String], ends: ChildEnds, stdio: &Stdio) -> ! {
-    match prepare(plan, scratch, v1_controllers, &ends, stdio) {
-        Ok(main) => match plan.mode {
+pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
+    // First of all: nothing of the supervisor's (its socket, its logs, the host's cgroup directory) may be reachable from inside, and the channels must
+    // close when the supervisor dies, not when its clone does.
+    let kept = [ends.status.as_fd(), ends.failure.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    let closed = sys::close_copies_from(3, &kept);
+    let ready = closed.map_err(|error| StartFailure::new("close the supervisor's descriptors", "", &error));
+    match ready.and_then(|()| prepare(prepared, &ends, stdio)) {
+        Ok(main) => match prepared.plan.mode {
             InitMode::Init => init::run(main, ends),
             InitMode::Direct => main.execute(&ends),
         },
@@ -38,16 +53,13 @@ pub(super) fn run(plan: &Plan, scratch: &Path, v1_controllers: &[String], ends: 
     }
 }
 
-fn prepare(
-    plan: &Plan,
-    scratch: &Path,
-    v1_controllers: &[String],
-    ends: &ChildEnds,
-    stdio: &Stdio,
-) -> Result<main_process::Main, StartFailure> {
+fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<main_process::Main, StartFailure> {
+    let Prepared { plan, scratch, cgroup, v1_controllers } = prepared;
     die_with_supervisor(ends).map_err(|error| StartFailure::new("watch the supervisor", "", &error))?;
     let step = |stage: &str, result: io::Result<()>| result.map_err(|error| StartFailure::new(stage, "", &error));
     step("begin a session", setsid().map(drop).map_err(io::Error::from))?;
+    step("leave the agent's session keyring", sys::join_new_session_keyring())?;
+    be_ordinary();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let main = main_process::Main::of(&plan.spec)?;
     if has(plan, LinuxNamespaceType::Network) {
@@ -56,15 +68,15 @@ fn prepare(
     if let Some(hostname) = plan.spec.hostname().as_ref().filter(|_| has(plan, LinuxNamespaceType::Uts)) {
         step("set the host name", sethostname(hostname).map_err(io::Error::from))?;
     }
-    // While this goes on, the supervisor puts the process into its cgroup: on v1 that write can take milliseconds.
     let root = rootfs::build(plan, scratch)?;
-    step("wait for the cgroup", ends.wait_at_gate())?;
+    // As late as this, so that the set-up is not charged to the container.
+    cgroup.enter().map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
     if has(plan, LinuxNamespaceType::Cgroup) {
         // Only now: the namespace's root is the cgroup the process is in at this moment (cgroup_namespaces(7)).
         step("make a cgroup namespace", unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from))?;
     }
     rootfs::enter(root, &plan.spec, v1_controllers)?;
-    step("set up stdio", connect(stdio))?;
+    step("set up stdio", connect(stdio, plan))?;
     Ok(main)
 }
 
@@ -83,8 +95,27 @@ fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
     if gone { Err(io::Error::other("the supervisor has gone")) } else { Ok(()) }
 }
 
-fn connect(stdio: &Stdio) -> io::Result<()> {
-    dup2_stdin(&stdio.null)?;
+/// Gives up what the agent may have been given and containers are not: protection from the OOM killer, a better priority.
+fn be_ordinary() {
+    // Raising the score is always allowed (proc_pid_oom_score_adj(5)); a lower one than the agent's own may not be.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    sys::reset_nice();
+}
+
+/// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The output pipes belong to the command's
+/// user, so that it can open `/dev/stdout`. The originals are closed: the pipes' ends must come from the command.
+fn connect(stdio: Stdio, plan: &Plan) -> io::Result<()> {
+    let null = match std::fs::File::open("/dev/null") {
+        Ok(null) => OwnedFd::from(null),
+        // A root without one: a pipe that nobody writes to reads the same.
+        Err(_) => nix::unistd::pipe()?.0,
+    };
+    dup2_stdin(&null)?;
+    if let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) {
+        for pipe in [&stdio.stdout, &stdio.stderr] {
+            fchown(pipe, Some(Uid::from_raw(user.uid())), Some(Gid::from_raw(user.gid())))?;
+        }
+    }
     dup2_stdout(&stdio.stdout)?;
     dup2_stderr(&stdio.stderr)?;
     Ok(())

@@ -8,6 +8,7 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::channel::{self, ChildEnds, StartFailure};
 use super::main_process::{Main, leave};
+use super::say::say;
 use crate::host::INIT_COMM;
 use crate::security::drop_all_but_kill;
 use crate::sys::{self, Cloned};
@@ -29,11 +30,11 @@ pub(super) fn run(main: Main, ends: ChildEnds) -> ! {
         }
     };
     // The failure pipe is main's now: its end tells the supervisor that the exec succeeded.
-    let ChildEnds { status, failure, gate } = ends;
-    drop((failure, gate, main));
+    let ChildEnds { status, failure } = ends;
+    drop((failure, main));
     if let Err(error) = become_small() {
         // It would work all the same; but it would work with more rights than it should, so it does not.
-        eprintln!("tweendeck-init: {error}");
+        say(format_args!("init: {error}"));
         leave(127)
     }
     leave(serve(main_pid, &status))

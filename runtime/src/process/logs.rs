@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::say::say;
 use crate::bundle::LogPolicy;
 
 /// Longest piece of a line that becomes one entry, bytes (the CRI's limit).
@@ -33,7 +34,7 @@ impl Log {
         let path = directory.join(format!("{stream}.log"));
         let mut log = Self { path, stream, policy, file: None, written: 0, pending: Vec::new(), dropped: 0 };
         if let Err(error) = log.reopen() {
-            eprintln!("tweendeck-supervisor: open {}: {error}", log.path.display());
+            say(format_args!("open {}: {error}", log.path.display()));
         }
         log
     }
@@ -73,7 +74,7 @@ impl Log {
         }
         self.write(&entries);
         if self.dropped > 0 {
-            eprintln!("tweendeck-supervisor: {} bytes of {} were dropped", self.dropped, self.stream);
+            say(format_args!("{} bytes of {} were dropped", self.dropped, self.stream));
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::ffi::CString;
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{chdir, execve};
+use nix::unistd::{execve, fchdir};
 use oci_spec::runtime::Spec;
 
 use super::channel::{ChildEnds, StartFailure};
@@ -58,8 +59,8 @@ impl Main {
         sys::reset_signals();
         let unblocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
         step("reset signals", unblocked.map_err(io::Error::from))?;
-        chdir(&self.cwd).map_err(|error| {
-            StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error.into())
+        enter_directory(&self.cwd).map_err(|error| {
+            StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error)
         })?;
         step("change user and capabilities", self.identity.assume())?;
         // A change of user clears it (prctl(2), PR_SET_PDEATHSIG); in direct mode there is no init that would take this process along.
@@ -79,6 +80,14 @@ impl Main {
         let errno = if denied { Errno::EACCES } else { Errno::ENOENT };
         Err(StartFailure::new("execute", &self.program, &errno.into()))
     }
+}
+
+/// Changes to a directory inside. Not through magic links (`/proc/self/fd/N`, `/proc/PID/root`), which could lead out (CVE-2024-21626).
+fn enter_directory(path: &Path) -> io::Result<()> {
+    let root = std::fs::File::open("/")?;
+    let path = CString::new(path.as_os_str().as_encoded_bytes())?;
+    let directory = sys::openat2(root.as_fd(), &path, libc::O_PATH | libc::O_DIRECTORY, sys::Resolve::InRoot)?;
+    fchdir(&directory).map_err(io::Error::from)
 }
 
 /// Leaves without running what the parent registered to be run at exit.

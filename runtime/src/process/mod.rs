@@ -4,7 +4,7 @@
 //! supervisor ──clone3──► init (PID 1) ──fork──► main (PID 2), executes the command
 //!      ▲                   │ status socket: "about to execute", "main ended like this"
 //!      │                   │ failure pipe: what went wrong before the exec; closed by the exec
-//!      └───────────────────┘ gate: the supervisor has put the child into its cgroup
+//!      └───────────────────┘
 //! ```
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
@@ -14,6 +14,7 @@ mod child;
 mod init;
 mod logs;
 mod main_process;
+mod say;
 mod supervisor;
 
 pub use supervisor::supervise;

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{chdir, fchdir, pivot_root};
 
+use super::mount::add_flags;
 use super::{During as _, Failure, Outcome};
 use crate::sys::{self, Resolve};
 
@@ -82,9 +83,7 @@ impl Inside {
     /// Makes this the root of the mount namespace, and lets go of the old one.
     pub(super) fn pivot(self, readonly: bool) -> Outcome<()> {
         if readonly {
-            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-            mount(None::<&str>, proc_path(&self.root).as_str(), None::<&str>, flags, None::<&str>)
-                .during("make the root read-only", "/")?;
+            add_flags(&proc_path(&self.root), MsFlags::MS_RDONLY).during("make the root read-only", "/")?;
         }
         fchdir(&self.root).during("change into the new root", "/")?;
         // The old root ends up on top of the new one, and is unmounted from there (pivot_root(2), NOTES).

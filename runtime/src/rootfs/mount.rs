@@ -72,7 +72,7 @@ pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) 
         return onto(destination, Some("cgroup"), Some("cgroup2"), flags, NONE);
     }
     let tmpfs = flags - MsFlags::MS_RDONLY;
-    onto(destination, Some("tmpfs"), Some("tmpfs"), tmpfs, Some("mode=755,size=64k"))?;
+    onto(destination, Some("tmpfs"), Some("tmpfs"), tmpfs, Some("mode=755,size=64k,nr_inodes=64"))?;
     for controllers in v1_controllers {
         let path = destination.join(controllers);
         onto(&path, Some("cgroup"), Some("cgroup"), flags, Some(controllers))?;
@@ -80,7 +80,8 @@ pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) 
     onto(destination, NONE, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, NONE)
 }
 
-/// Hides a path: a directory behind an empty one, a file behind `/dev/null`. One that does not exist needs no hiding.
+/// Hides a path: a directory behind an empty one, a file behind a null device. One that does not exist needs no hiding. Masks are read-only: through a bind
+/// of a device, its owner and mode could be changed where it really is.
 pub(super) fn mask(inside: &Inside, path: &str) -> Outcome<()> {
     let Some(found) = inside.find(Path::new(path))? else {
         return Ok(());
@@ -88,10 +89,14 @@ pub(super) fn mask(inside: &Inside, path: &str) -> Outcome<()> {
     let target = proc_path(&found);
     if Path::new(&target).is_dir() {
         let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=0,nr_inodes=1"))
+        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=4k,nr_inodes=1"))
             .during("mask", path);
     }
-    mount(Some("/dev/null"), target.as_str(), NONE, MsFlags::MS_BIND, NONE).during("mask", path)
+    // The container's own, if it has one.
+    let own = inside.find(Path::new("/dev/null"))?;
+    let null = own.as_ref().map_or_else(|| "/dev/null".to_owned(), proc_path);
+    mount(Some(null.as_str()), target.as_str(), NONE, MsFlags::MS_BIND, NONE).during("mask", path)?;
+    remount(inside, Path::new(path), MsFlags::MS_RDONLY, "mask")
 }
 
 /// Makes a path read-only. One that does not exist cannot be written.
@@ -102,18 +107,26 @@ pub(super) fn make_readonly(inside: &Inside, path: &str) -> Outcome<()> {
     let target = proc_path(&found);
     let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
     mount(Some(target.as_str()), target.as_str(), NONE, bind, NONE).during("make read-only", path)?;
-    let Some(found) = inside.find(Path::new(path))? else {
+    remount(inside, Path::new(path), MsFlags::MS_RDONLY, "make read-only")
+}
+
+/// Adds flags to the mount at a path inside. The path is looked up anew: a descriptor from before the mount stands for what is below it.
+fn remount(inside: &Inside, path: &Path, more: MsFlags, stage: &'static str) -> Outcome<()> {
+    let Some(found) = inside.find(path)? else {
         return Ok(());
     };
-    let target = proc_path(&found);
-    // A remount states all flags; the ones it leaves out are cleared.
-    let kept = statvfs(target.as_str()).map(|stat| kept(stat.flags())).during("make read-only", path)?;
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | kept;
-    mount(NONE, target.as_str(), NONE, flags, NONE).during("make read-only", path)
+    add_flags(&proc_path(&found), more).during(stage, path.display())
+}
+
+/// Adds flags to a mount. A remount states all flags, and would clear the ones it leaves out.
+pub(super) fn add_flags(target: &str, more: MsFlags) -> nix::Result<()> {
+    let kept = kept(statvfs(target)?.flags());
+    mount(NONE, target, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | more | kept, NONE)
 }
 
 fn kept(flags: FsFlags) -> MsFlags {
     let pairs = [
+        (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
         (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
         (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),

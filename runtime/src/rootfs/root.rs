@@ -2,40 +2,54 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::unistd::chdir;
 
 use super::inside::failure;
+use super::mount::add_flags;
 use super::{During as _, Outcome};
 use crate::sys;
 
 /// Directories that containers on the host's root get empty, with their modes.
 const EMPTY: [(&str, u32); 3] = [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)];
 
-/// A directory, as it is. Bound onto itself, because a root must be a mount point; other mounts below it stay outside.
+/// A file for so many bytes of the writable layer (a page), and at least so many files.
+const BYTES_PER_INODE: u64 = 4096;
+const INODES_MIN: u64 = 1024;
+
+/// A directory, as it is. Bound onto itself, because a root must be a mount point; other mounts below it stay outside. Device nodes in it open nothing: devices
+/// are what `/dev` has.
 pub(super) fn directory(path: &Path) -> Outcome<PathBuf> {
     if path.parent().is_none() {
         return Err(failure("use the root file system", path, "must not be the host's root"));
     }
-    mount(Some(path), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .during("bind the root file system", path.display())?;
+    let stage = "bind the root file system";
+    mount(Some(path), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).during(stage, path.display())?;
+    add_flags(&path.to_string_lossy(), MsFlags::MS_NODEV).during(stage, path.display())?;
     Ok(path.to_owned())
 }
 
 /// The host's root under a layer in memory. That layer is a tmpfs of its own because the kernel refuses an upper layer that
 /// lies within the lower one (ELOOP); its pages are charged to the container. `scratch` is any directory to mount it on.
 pub(super) fn host_shared(scratch: &Path, upper_bytes: u64, hidden: &[PathBuf]) -> Outcome<PathBuf> {
-    let size = format!("size={upper_bytes},mode=755");
-    mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::MS_NODEV, Some(size.as_str()))
+    if upper_bytes == 0 {
+        return Err(failure("mount the writable layer", scratch, "its size must not be 0, which would mean no limit"));
+    }
+    // Files without content take no pages of it, only kernel memory: they are counted apart, a file for each page it may have.
+    let inodes = (upper_bytes / BYTES_PER_INODE).max(INODES_MIN);
+    let options = format!("size={upper_bytes},nr_inodes={inodes},mode=755");
+    mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::MS_NODEV, Some(options.as_str()))
         .during("mount the writable layer", scratch.display())?;
     for name in ["upper", "work", "merged"] {
         let path = scratch.join(name);
         fs::create_dir(&path).during("make", path.display())?;
     }
     let upper = scratch.join("upper");
+    // The merged root has the upper layer's owner and mode.
+    be_like(&upper, Path::new("/")).during("make", upper.display())?;
     for (path, mode) in EMPTY {
         hide(&upper, Path::new(path), mode)?;
     }
@@ -50,19 +64,23 @@ pub(super) fn host_shared(scratch: &Path, upper_bytes: u64, hidden: &[PathBuf]) 
     Ok(scratch.join("merged"))
 }
 
-/// Makes a directory of the lower layer appear empty: an opaque one above it (overlayfs.rst, "whiteouts and opaque directories"). What the host
-/// does not have, or has as a link, is left as it is: there is nothing of its own to hide at that path.
+/// Makes a directory of the lower layer appear empty: an opaque one above it (overlayfs.rst, "whiteouts and opaque directories"). A path that leads through links
+/// is hidden where it really is; links to it then lead to the empty one. What the host does not have needs no hiding.
 fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
-    if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+    let Ok(real) = fs::canonicalize(path) else {
+        return Ok(());
+    };
+    if !real.is_dir() {
         return Ok(());
     }
-    let relative = path.strip_prefix("/").unwrap_or(path);
     let mut above = upper.to_owned();
-    for part in relative.components() {
+    let mut below = PathBuf::from("/");
+    for part in real.strip_prefix("/").unwrap_or(&real).components() {
         above.push(part);
+        below.push(part);
         match fs::create_dir(&above) {
-            // A merged directory shows the upper layer's mode: it must be the one the host's has.
-            Ok(()) => copy_mode(&above, &path_of(&above, upper)).during("make", above.display())?,
+            // A merged directory shows the upper layer's owner and mode: they must be the ones the host's has.
+            Ok(()) => be_like(&above, &below).during("make", above.display())?,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).during("make", above.display()),
         }
@@ -72,10 +90,9 @@ fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
     sys::set_xattr(&target, c"trusted.overlay.opaque", b"y").during("hide", path.display())
 }
 
-fn path_of(above: &Path, upper: &Path) -> PathBuf {
-    Path::new("/").join(above.strip_prefix(upper).unwrap_or(above))
-}
-
-fn copy_mode(to: &Path, from: &Path) -> std::io::Result<()> {
-    fs::set_permissions(to, fs::symlink_metadata(from)?.permissions())
+/// Gives a directory another one's owner and mode.
+fn be_like(to: &Path, from: &Path) -> std::io::Result<()> {
+    let like = fs::symlink_metadata(from)?;
+    std::os::unix::fs::chown(to, Some(like.uid()), Some(like.gid()))?;
+    fs::set_permissions(to, like.permissions())
 }

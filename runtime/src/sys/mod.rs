@@ -16,6 +16,6 @@ pub(crate) use clone::{Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
-    accept, close_copy, close_on_exec_from, ignore, keep_capabilities, pidfd_open, pidfd_send_signal, reset_signals,
-    set_groups, wait_any,
+    accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
+    pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child,
 };

@@ -113,10 +113,60 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Closes a descriptor in a clone of the process that owns it. Its number may be given to a later descriptor of the clone, so
-/// the owner must never be dropped or used there.
-pub(crate) fn close_copy(fd: BorrowedFd<'_>) {
-    // SAFETY: closes this process' copy only. The caller's clone never returns to the code that owns the descriptor (it executes or
-    // exits without unwinding), so the owner's number is not used again.
-    unsafe { libc::close(fd.as_raw_fd()) };
+/// In a clone, closes the copies of all descriptors from `first` on, but for some (close_range(2)). The clone must never use or drop the owners of
+/// those: it goes on to execute or to exit, and never returns to the code that has them.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn close_copies_from(first: u32, kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).filter(|fd| *fd >= first).collect();
+    kept.sort_unstable();
+    let mut from = first;
+    for fd in kept {
+        if fd > from {
+            close_range(from, fd - 1)?;
+        }
+        from = fd + 1;
+    }
+    close_range(from, u32::MAX)
+}
+
+fn close_range(first: u32, last: u32) -> io::Result<()> {
+    // SAFETY: takes plain numbers; the caller of the only user promises that no owner of these is used again in this process.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// `KEYCTL_JOIN_SESSION_KEYRING` (linux/keyctl.h).
+const JOIN_SESSION_KEYRING: libc::c_int = 1;
+
+/// Joins a new, empty session keyring (keyctl(2), `KEYCTL_JOIN_SESSION_KEYRING`). A kernel without keyrings has nothing to leave.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn join_new_session_keyring() -> io::Result<()> {
+    // SAFETY: no name is given, the rest are plain numbers.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    let error = io::Error::last_os_error();
+    if result >= 0 || error.raw_os_error() == Some(libc::ENOSYS) { Ok(()) } else { Err(error) }
+}
+
+/// Gives this process the default nice value; raising it is always allowed (setpriority(2)).
+pub(crate) fn reset_nice() {
+    // SAFETY: takes plain numbers. A refusal leaves a value that is no better than the default.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 0) };
+}
+
+/// Reaps one child if it has ended: its raw wait status (wait(2)). The PID is this process' child's until then.
+///
+/// # Errors
+/// `ECHILD` when it is none.
+pub(crate) fn wait_child(pid: i32) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    // SAFETY: `status` outlives the call.
+    match unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        _ => Ok(Some(status)),
+    }
 }

@@ -35,14 +35,6 @@ impl Clients {
         self.listener.as_fd()
     }
 
-    /// In a clone of this process: closes its copy of the sockets. The copies here are never used again, the clone either
-    /// executes or ends.
-    pub(super) fn close_in_child(&self) {
-        for fd in std::iter::once(&self.listener).chain(&self.sockets) {
-            crate::sys::close_copy(fd.as_fd());
-        }
-    }
-
     /// Takes a new connection and tells it the state.
     pub(super) fn accept(&mut self, status: &Status) -> io::Result<BorrowedFd<'_>> {
         let socket = crate::sys::accept(self.listener.as_fd())?;

@@ -4,26 +4,25 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
-
 use super::SuperviseError;
 use super::clients::{Clients, Said};
 use super::events::{Events, Source};
+use super::oom::OomWatch;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
-use crate::cgroup::Stats;
+use crate::cgroup::{OomEvent, OomEventKind, Stats};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
 use crate::process::channel::{Heard, StartFailure, Word};
 use crate::process::logs::Log;
+use crate::process::say::{say, say_error};
 use crate::sys;
 
 const SIGKILL: i32 = 9;
 /// Taken from a pipe at a time; as much as a pipe holds by default (pipe(7)).
 const CHUNK: usize = 64 << 10;
-/// After the kernel has announced an OOM kill the counter is looked at this often, for this long: v1 announces before it kills and counts.
-const OOM_RECHECK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+/// The most a pipe can hold (proc_sys_fs(5), `pipe-max-size`).
+const PIPE_MAX: usize = 1 << 20;
 /// How long until a refused exit record is tried again, at first and at most.
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -45,8 +44,7 @@ pub(super) struct Container {
     failure: Option<StartFailure>,
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
     asked_to_kill: bool,
-    /// An OOM kill was announced and not yet counted; how long to go on looking.
-    oom_announced: Option<Instant>,
+    oom: OomWatch,
     cgroup: Option<crate::cgroup::Cgroup>,
 }
 
@@ -82,18 +80,13 @@ impl Container {
             ended: None,
             failure: None,
             asked_to_kill: false,
-            oom_announced: None,
+            oom: OomWatch::default(),
             cgroup: None,
         })
     }
 
     pub(super) fn paths(&self) -> &Paths {
         &self.paths
-    }
-
-    /// In the clone: the control socket must not stay open there, or it would look as if a supervisor lived on.
-    pub(super) fn forget_in_child(&self) {
-        self.clients.close_in_child();
     }
 
     /// Keeps the container until it has ended and its exit record is durable.
@@ -108,19 +101,25 @@ impl Container {
             set_nonblocking(pipe).map_err(SuperviseError::Events)?;
             watch(source, pipe)?;
         }
-        if let Some(oom) = &parts.oom {
-            watch(Source::Oom, oom)?;
+        match &parts.oom {
+            Some(OomEvent { fd, kind: OomEventKind::Counter }) => watch(Source::Oom, fd)?,
+            Some(OomEvent { fd, kind: OomEventKind::File }) => {
+                self.events.add_file(Source::Oom, fd).map_err(SuperviseError::Events)?;
+            }
+            None => {}
         }
         let wait_status = loop {
-            let ready = self.events.wait(self.oom_announced.map(|_| OOM_RECHECK.0)).map_err(SuperviseError::Events)?;
+            let mut ready = self.events.wait(self.oom.recheck()).map_err(SuperviseError::Events)?;
             if ready.is_empty() {
                 self.count_oom_kills(&parts);
             }
             let ended = ready.contains(&Source::Init);
+            // What callers ask and what the kernel says goes before output, which may never end.
+            ready.sort_by_key(|source| matches!(source, Source::Stdout | Source::Stderr));
             for source in ready {
                 self.handle(source, &parts);
             }
-            if ended && let Some(status) = reap(&parts.init).map_err(SuperviseError::Events)? {
+            if ended && let Some(status) = sys::wait_child(parts.init_pid).map_err(SuperviseError::Events)? {
                 break status;
             }
         };
@@ -135,8 +134,8 @@ impl Container {
             Source::Client(fd) => self.client(fd, parts),
             Source::Status => self.hear(parts),
             Source::Failure => self.executed_or_failed(parts),
-            Source::Stdout => pump(&parts.stdout, &mut self.stdout, &mut self.buffer, &self.events),
-            Source::Stderr => pump(&parts.stderr, &mut self.stderr, &mut self.buffer, &self.events),
+            Source::Stdout => drop(pump(&parts.stdout, &mut self.stdout, &mut self.buffer, &self.events)),
+            Source::Stderr => drop(pump(&parts.stderr, &mut self.stderr, &mut self.buffer, &self.events)),
             Source::Oom => self.oom(parts),
             Source::Init => {}
         }
@@ -149,10 +148,10 @@ impl Container {
                 use std::os::fd::AsRawFd as _;
                 let source = Source::Client(socket.as_raw_fd());
                 if let Err(error) = self.events.add(source, socket) {
-                    eprintln!("tweendeck-supervisor: watch a connection: {error}");
+                    say(format_args!("watch a connection: {error}"));
                 }
             }
-            Err(error) => eprintln!("tweendeck-supervisor: accept a connection: {error}"),
+            Err(error) => say(format_args!("accept a connection: {error}")),
         }
     }
 
@@ -167,22 +166,30 @@ impl Container {
         if !(1..=64).contains(&signal) {
             return Err(format!("{signal} is no signal"));
         }
-        self.asked_to_kill |= signal == SIGKILL;
-        match (scope, &self.main) {
+        let sent = match (scope, &self.main) {
             // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
             (Scope::All, _) if signal == SIGKILL => send(&parts.init, signal),
-            (Scope::All, _) => {
-                let pids = parts.cgroup.processes().map_err(|error| error.to_string())?;
-                for pid in pids.into_iter().filter(|pid| *pid != parts.init_pid || self.status.main_pid == Some(*pid)) {
-                    // One that has gone meanwhile needs no signal.
-                    let _ = sys::pidfd_open(pid).map(|pidfd| send(&pidfd, signal));
-                }
-                Ok(())
-            }
+            (Scope::All, _) => self.signal_all(signal, parts),
             (Scope::Main, Some(main)) => send(main, signal),
             (Scope::Main, None) if signal == SIGKILL => send(&parts.init, signal),
             (Scope::Main, None) => Err("it does not run yet".to_owned()),
+        };
+        self.asked_to_kill |= signal == SIGKILL && sent.is_ok();
+        sent
+    }
+
+    fn signal_all(&self, signal: i32, parts: &Parts) -> Result<(), String> {
+        let pids = parts.cgroup.processes().map_err(|error| error.to_string())?;
+        let others = |pid: &i32| *pid > 0 && (*pid != parts.init_pid || self.status.main_pid == Some(*pid));
+        for pid in pids.into_iter().filter(others) {
+            // The descriptor holds on to the process, so that the second look is at the same one. One that has gone needs no signal.
+            if let Ok(process) = sys::pidfd_open(pid)
+                && parts.cgroup.has(pid)
+            {
+                let _ = send(&process, signal);
+            }
         }
+        Ok(())
     }
 
     fn hear(&mut self, parts: &Parts) {
@@ -218,66 +225,66 @@ impl Container {
     }
 
     fn oom(&mut self, parts: &Parts) {
-        if let Some(event) = &parts.oom {
-            // Its content says nothing that the counter does not.
-            let _ = nix::unistd::read(event, &mut self.buffer);
+        match &parts.oom {
+            // Their content says nothing that the counter does not.
+            Some(OomEvent { fd, kind: OomEventKind::Counter }) => drop(nix::unistd::read(fd, &mut self.buffer)),
+            Some(OomEvent { fd, kind: OomEventKind::File }) => drop(nix::sys::uio::pread(fd, &mut self.buffer, 0)),
+            None => {}
         }
-        self.oom_announced = Some(Instant::now());
+        self.oom.announced();
         self.count_oom_kills(parts);
     }
 
     fn count_oom_kills(&mut self, parts: &Parts) {
         let kills = parts.cgroup.oom_kills().unwrap_or(self.status.oom_kills);
-        if kills != self.status.oom_kills {
-            self.oom_announced = None;
+        if self.oom.counted(kills) {
             self.status.oom_kills = kills;
             self.clients.tell(&self.status);
-        } else if self.oom_announced.is_some_and(|since| since.elapsed() > OOM_RECHECK.1) {
-            self.oom_announced = None;
         }
     }
 
-    fn finish(&mut self, parts: &Parts, init: WaitStatus) {
+    fn finish(&mut self, parts: &Parts, init: i32) {
         self.hear(parts);
         if self.failure.is_none() && self.started.is_none() {
             self.executed_or_failed(parts);
         }
-        // Everything that could write has died with PID 1, so what is in the pipes is all there will be.
-        pump(&parts.stdout, &mut self.stdout, &mut self.buffer, &self.events);
-        pump(&parts.stderr, &mut self.stderr, &mut self.buffer, &self.events);
-        self.stdout.finish();
-        self.stderr.finish();
+        // Everything of the container has died with PID 1. Somebody else may have got hold of a pipe's other end, and never stop writing; so what
+        // is taken is what the pipe can hold.
+        for (pipe, log) in [(&parts.stdout, &mut self.stdout), (&parts.stderr, &mut self.stderr)] {
+            let mut room = PIPE_MAX;
+            while room > 0 {
+                let taken = pump(pipe, log, &mut self.buffer, &self.events);
+                room = if taken == 0 { 0 } else { room.saturating_sub(taken) };
+            }
+            log.finish();
+        }
         let stats = parts.cgroup.stats().unwrap_or_default();
-        let outcome = self.outcome(init, stats.oom_kills.unwrap_or(0));
+        let kills = stats.oom_kills.unwrap_or(self.status.oom_kills);
+        self.oom.counted(kills);
+        let outcome = self.outcome(init, kills);
         self.record(outcome, &stats);
     }
 
-    fn outcome(&self, init: WaitStatus, oom_kills: u64) -> Outcome {
+    fn outcome(&self, init: i32, oom_kills: u64) -> Outcome {
         if let Some(failure) = &self.failure {
             return start_failed(failure);
         }
         if self.started.is_none() {
-            let killed = StartFailure {
-                stage: "start".to_owned(),
-                message: format!("the first process ended before the command ran: {init:?}"),
-                errno: None,
+            let message = if oom_kills > 0 {
+                "the kernel's OOM killer ended the set-up: the memory limit is too small".to_owned()
+            } else {
+                format!("the first process ended before the command ran: wait status {init}")
             };
-            return start_failed(&killed);
+            return start_failed(&StartFailure { stage: "start".to_owned(), message, errno: None });
         }
         // Main's own end, as init saw it; if init did not live to say it, what ended init ended main.
-        let status = self.ended.map_or(Some(init), |raw| WaitStatus::from_raw(nix::unistd::Pid::from_raw(0), raw).ok());
-        match status {
-            Some(WaitStatus::Exited(_, code)) => Outcome::Exited { code },
-            Some(WaitStatus::Signaled(_, signal, _)) => {
-                let signal = signal as i32;
-                Outcome::Signaled { signal, oom: signal == SIGKILL && oom_kills > 0 && !self.asked_to_kill }
-            }
-            other => start_failed(&StartFailure {
-                stage: "wait".to_owned(),
-                message: format!("an end of an unknown kind: {other:?}"),
-                errno: None,
-            }),
+        let status = self.ended.unwrap_or(init);
+        if libc::WIFEXITED(status) {
+            return Outcome::Exited { code: libc::WEXITSTATUS(status) };
         }
+        let signal = libc::WTERMSIG(status);
+        let oom = signal == SIGKILL && self.oom.just_killed() && !self.asked_to_kill;
+        Outcome::Signaled { signal, oom }
     }
 
     /// A start that did not come as far as a process.
@@ -304,8 +311,10 @@ impl Container {
         let mut wait = RECORD_RETRY.0;
         while let Err(error) = record.store(&path) {
             // Nobody must learn of an end that a crash could take back. The agent waits for a slow supervisor.
-            eprintln!("tweendeck-supervisor: {error}: {}", chain(&error));
+            say_error(&error);
             std::thread::sleep(wait);
+            // Somebody may have removed the directory; the record is worth making it anew.
+            let _ = std::fs::create_dir_all(self.paths.state());
             wait = (wait * 2).min(RECORD_RETRY.1);
         }
         self.status.phase = Phase::Exited;
@@ -317,16 +326,20 @@ impl Container {
     /// Leaves nothing in the kernel. What cannot be removed is the agent's to try again.
     ///
     /// The control socket goes last: as long as an agent can connect, it waits for this process to leave before it touches the cgroup, so a
-    /// supervisor that is late never removes the cgroup of the next attempt.
+    /// supervisor that is late never removes the cgroup of the next attempt. Should an agent have gone on all the same, what is there is not ours.
     pub(super) fn leave(&mut self) {
-        if let Some(cgroup) = self.cgroup.take()
+        let marker = std::fs::read_to_string(self.paths.launch_marker());
+        let ours = marker.is_ok_and(|attempt| attempt == self.status.attempt.to_string());
+        if let Some(cgroup) = self.cgroup.take().filter(|_| ours)
             && let Err(error) = cgroup.remove()
         {
-            eprintln!("tweendeck-supervisor: {error}: {}", chain(&error));
+            say_error(&error);
         }
         // Who has connected meanwhile is told the end; who comes later finds the record on disk.
         while self.clients.accept(&self.status).is_ok() {}
-        let _ = std::fs::remove_file(self.paths.control_socket());
+        if ours {
+            let _ = std::fs::remove_file(self.paths.control_socket());
+        }
     }
 }
 
@@ -334,21 +347,19 @@ fn start_failed(failure: &StartFailure) -> Outcome {
     Outcome::StartFailed { stage: failure.stage.clone(), message: failure.message.clone(), errno: failure.errno }
 }
 
-/// Empties a pipe into a log; stops watching it when it has ended.
-fn pump(pipe: &OwnedFd, log: &mut Log, buffer: &mut [u8], events: &Events) {
-    loop {
-        match nix::unistd::read(pipe, buffer) {
-            Ok(0) => return events.remove(pipe),
-            Ok(length) => log.take(buffer.get(..length).unwrap_or_default()),
-            Err(Errno::EINTR) => {}
-            Err(_) => return,
+/// Takes what one read gives from a pipe into a log; stops watching it when it has ended. One read at a time: a command that writes faster than
+/// we do would otherwise never let go of the event loop.
+fn pump(pipe: &OwnedFd, log: &mut Log, buffer: &mut [u8], events: &Events) -> usize {
+    match nix::unistd::read(pipe, buffer) {
+        Ok(0) => events.remove(pipe),
+        Ok(length) => {
+            log.take(buffer.get(..length).unwrap_or_default());
+            return length;
         }
+        // Nothing there, or interrupted: the next event tells.
+        Err(_) => {}
     }
-}
-
-fn reap(init: &OwnedFd) -> io::Result<Option<WaitStatus>> {
-    let status = waitid(Id::PIDFd(init.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)?;
-    Ok((status != WaitStatus::StillAlive).then_some(status))
+    0
 }
 
 fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {
@@ -366,8 +377,4 @@ fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(String::new, ToString::to_string)
 }

@@ -37,6 +37,15 @@ impl Events {
     }
 
     pub(super) fn add(&self, source: Source, fd: impl AsFd) -> io::Result<()> {
+        self.add_for(source, fd, EpollFlags::EPOLLIN)
+    }
+
+    /// Watches a file for `EPOLLPRI`, the way the kernel's own files tell that they have changed.
+    pub(super) fn add_file(&self, source: Source, fd: impl AsFd) -> io::Result<()> {
+        self.add_for(source, fd, EpollFlags::EPOLLPRI)
+    }
+
+    fn add_for(&self, source: Source, fd: impl AsFd, flags: EpollFlags) -> io::Result<()> {
         let number = match source {
             Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
             Source::Listener
@@ -47,7 +56,7 @@ impl Events {
             | Source::Stderr
             | Source::Oom => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
-        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, number)).map_err(io::Error::from)
+        self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)
     }
 
     pub(super) fn remove(&self, fd: impl AsFd) {

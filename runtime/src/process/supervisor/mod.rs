@@ -6,6 +6,7 @@
 mod clients;
 mod container;
 mod events;
+mod oom;
 mod start;
 
 use std::io;

@@ -1,6 +1,5 @@
 //! From a plan to a clone that is setting itself up.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -10,9 +9,10 @@ use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
 use crate::bundle::Plan;
-use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, Resources};
-use crate::process::channel::{self, ChildEnds, StartFailure, SupervisorEnds};
+use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
+use crate::process::channel::{self, StartFailure, SupervisorEnds};
 use crate::process::child;
+use crate::process::say::say_error;
 use crate::spec;
 use crate::sys::{self, Cloned};
 
@@ -26,74 +26,92 @@ pub(super) struct Parts {
     pub(super) ends: SupervisorEnds,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) oom: Option<OwnedFd>,
+    pub(super) oom: Option<OomEvent>,
 }
 
 /// Starts the container. In the clone this does not return.
 pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFailure> {
     spec::check(&plan.spec).map_err(|refused| refusal("check the specification", &refused.join("; ")))?;
-    let hierarchies = Hierarchies::detect().map_err(|error| cgroup_failure("find the cgroups", &error))?;
-    let (cgroup, effective) = limited_cgroup(plan, &hierarchies)?;
-    let oom = cgroup.oom_event().map_err(|error| cgroup_failure("watch for OOM kills", &error))?;
+    let hierarchies = Hierarchies::detect().map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
+    let resources = resources(plan, &hierarchies)?;
+    let linux = plan.spec.linux().as_ref();
+    let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).and_then(|path| path.to_str()).unwrap_or_default();
+    let cgroup =
+        cgroup::open(&hierarchies, path).map_err(|error| StartFailure::of_cgroup("find the cgroup", &error))?;
+    match launch(plan, container, &hierarchies, &cgroup, &resources) {
+        Ok(launched) => Ok(launched.with(cgroup)),
+        Err(failure) => Err(abandon(&cgroup, failure)),
+    }
+}
+
+/// A start that has a process, and no name for its cgroup yet.
+struct Launched {
+    effective: Effective,
+    init_pid: i32,
+    init: OwnedFd,
+    ends: SupervisorEnds,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    oom: Option<OomEvent>,
+}
+
+impl Launched {
+    fn with(self, cgroup: Cgroup) -> Parts {
+        let Self { effective, init_pid, init, ends, stdout, stderr, oom } = self;
+        Parts { cgroup, effective, init_pid, init, ends, stdout, stderr, oom }
+    }
+}
+
+fn launch(
+    plan: &Plan,
+    container: &Container,
+    hierarchies: &Hierarchies,
+    cgroup: &Cgroup,
+    resources: &Resources,
+) -> Result<Launched, StartFailure> {
+    let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
+    // What a container of this name left behind after a crash is not this container's.
+    cgroup.remove().map_err(of_cgroup("remove an old cgroup"))?;
+    cgroup.create().map_err(of_cgroup("make the cgroup"))?;
+    // Limits first, so that nothing ever runs in it without them.
+    let effective = cgroup.apply(resources).map_err(of_cgroup("set the limits"))?;
+    let oom = cgroup.oom_event().map_err(of_cgroup("watch for OOM kills"))?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
-    let null = File::open("/dev/null").map_err(|error| StartFailure::new("open", "/dev/null", &error))?;
-    let stdio = child::Stdio { null: null.into(), stdout: child_stdout, stderr: child_stderr };
+    let stdio = child::Stdio { stdout: child_stdout, stderr: child_stderr };
+    let prepared =
+        child::Prepared { plan, scratch: container.paths().run(), cgroup, v1_controllers: v1_mounts(hierarchies) };
 
     // From here on something of the caller's may run: a later agent must not start this attempt again.
     let marker = container.paths().launch_marker();
     std::fs::write(&marker, plan.attempt.to_string())
         .map_err(|error| StartFailure::new("write", &marker.to_string_lossy(), &error))?;
     let cloned = sys::clone_process(namespaces(plan), cgroup.dir_fd());
-    let (init_pid, init) = match cloned.map_err(|error| StartFailure::new("clone the first process", "", &error))? {
-        Cloned::Child => in_child(plan, container, &hierarchies, child_ends, ends, &stdio),
-        Cloned::Parent { pid, pidfd } => (pid, pidfd),
-    };
-    drop((child_ends, stdio));
-    if cgroup.dir_fd().is_none() {
-        cgroup.add_process(init_pid).map_err(|error| abandon(&cgroup, cgroup_failure("enter the cgroup", &error)))?;
+    match cloned.map_err(|error| StartFailure::new("clone the first process", "", &error))? {
+        Cloned::Child => child::run(&prepared, child_ends, stdio),
+        // The clone's ends are dropped here: the channels close with it.
+        Cloned::Parent { pid, pidfd } => {
+            Ok(Launched { effective, init_pid: pid, init: pidfd, ends, stdout, stderr, oom })
+        }
     }
-    ends.open_gate().map_err(|error| abandon(&cgroup, StartFailure::new("open the gate", "", &error)))?;
-    Ok(Parts { cgroup, effective, init_pid, init, ends, stdout, stderr, oom })
 }
 
-fn in_child(
-    plan: &Plan,
-    container: &Container,
-    hierarchies: &Hierarchies,
-    child_ends: ChildEnds,
-    ends: SupervisorEnds,
-    stdio: &child::Stdio,
-) -> ! {
-    // Its own copies of the supervisor's ends would keep the channels open when the supervisor dies.
-    drop(ends);
-    container.forget_in_child();
-    child::run(plan, container.paths().run(), &v1_mounts(hierarchies), child_ends, stdio)
-}
-
-/// The cgroup, with its limits, before anything runs in it.
-fn limited_cgroup(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Cgroup, Effective), StartFailure> {
-    let linux = plan.spec.linux().as_ref();
-    let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).and_then(|path| path.to_str()).unwrap_or_default();
-    let resources = match linux.and_then(|linux| linux.resources().as_ref()) {
+/// The limits, if this host can enforce all of them.
+fn resources(plan: &Plan, hierarchies: &Hierarchies) -> Result<Resources, StartFailure> {
+    let resources = match plan.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
         Some(oci) => Resources::from_oci(oci).map_err(|errors| refusal("read the limits", &sentences(&errors)))?,
         None => Resources::default(),
     };
     cgroup::check(hierarchies, &resources).map_err(|errors| refusal("check the limits", &sentences(&errors)))?;
-    let cgroup = cgroup::open(hierarchies, path).map_err(|error| cgroup_failure("make the cgroup", &error))?;
-    // What a container of this name left behind after a crash is not this container's.
-    cgroup.remove().map_err(|error| abandon(&cgroup, cgroup_failure("remove an old cgroup", &error)))?;
-    let limited = cgroup.create().and_then(|()| cgroup.apply(&resources));
-    let effective = limited.map_err(|error| abandon(&cgroup, cgroup_failure("set the limits", &error)))?;
-    Ok((cgroup, effective))
+    Ok(resources)
 }
 
 /// A start that fails leaves nothing.
 fn abandon(cgroup: &Cgroup, failure: StartFailure) -> StartFailure {
     if let Err(error) = cgroup.remove() {
-        eprintln!("tweendeck-supervisor: {error}");
+        say_error(&error);
     }
     failure
 }
@@ -136,10 +154,13 @@ fn refusal(stage: &str, why: &str) -> StartFailure {
     StartFailure { stage: stage.to_owned(), message: why.to_owned(), errno: None }
 }
 
-fn cgroup_failure(stage: &str, error: &CgroupError) -> StartFailure {
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
-    let message = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-    StartFailure { stage: stage.to_owned(), message, errno: cause.and_then(io::Error::raw_os_error) }
+impl StartFailure {
+    /// A step on a cgroup that failed.
+    pub(in crate::process) fn of_cgroup(stage: &str, error: &CgroupError) -> Self {
+        let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+        let message = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        Self { stage: stage.to_owned(), message, errno: cause.and_then(io::Error::raw_os_error) }
+    }
 }
 
 fn sentences(errors: &[CgroupError]) -> String {
