@@ -5,6 +5,7 @@
 //! Down, on SIGTERM or SIGINT: stop accepting, answer what is in flight, report what happened meanwhile, give up the lease. Containers live on,
 //! unless the configuration says otherwise.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node = config.node.id.as_str(), "tweendeckd starts");
     // Before anything is there to be cleaned up.
     let asked_to_stop = Asked::listen().context("listen for signals")?;
-    let TakenOver { listeners, registry, reporter, load } = take_over(&config).await?;
+    let TakenOver { listeners, registry, reporter, load, lock } = take_over(&config).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (drain, draining) = watch::channel(false);
@@ -57,10 +58,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         name = asked_to_stop.wait() => {
             tracing::info!(signal = name, "stopping");
             drain.send_replace(true);
-            let (drained, ()) = tokio::join!(timeout(DRAIN, served), delete_all(&registry, config.on_shutdown));
-            match drained {
+            match timeout(DRAIN, served).await {
                 Ok(ended) => ended.context("serve")?,
                 Err(_) => tracing::warn!("calls in flight did not end in time"),
+            }
+            // Only now: a call in flight may have made one more.
+            match config.on_shutdown {
+                OnShutdown::Keep => {}
+                OnShutdown::Delete => delete_all(&registry).await,
             }
         }
     }
@@ -71,6 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!("etcd was not told the last changes; the next agent tells them");
     }
     leave(&config, registry.host()).await;
+    drop(lock);
     tracing::info!("tweendeckd has stopped");
     Ok(())
 }
@@ -83,6 +89,7 @@ async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
     let (journal, opened) = Journal::open(&config.state_dir, retention).context("open the store")?;
     let load = tweendeck_runtime::host::load().context("read what the machine has")?;
     make_private(&config.run_dir).with_context(|| format!("make the run directory {}", config.run_dir.display()))?;
+    let lock = lock(&config.run_dir).with_context(|| format!("lock the run directory {}", config.run_dir.display()))?;
     match tweendeck_runtime::host::raise_open_files() {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "raise the limit of open files"),
@@ -91,8 +98,8 @@ async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
     let listeners = grpc::bind(&config.grpc.socket, config.grpc.listen).await.context("bind the sockets")?;
     let (handle, reporter) = reporter::prepare();
     let registry = Registry::new(host, journal, handle);
-    registry.adopt(opened.moved_aside.is_some()).await.context("take over the node's containers")?;
-    Ok(TakenOver { listeners, registry, reporter, load })
+    registry.adopt(opened.recovered).await.context("take over the node's containers")?;
+    Ok(TakenOver { listeners, registry, reporter, load, lock })
 }
 
 /// A node that can be served.
@@ -102,6 +109,8 @@ struct TakenOver {
     /// Has the registry's changes noted, and does not report them yet.
     reporter: reporter::Unstarted,
     load: Load,
+    /// Held as long as the agent lives: no other agent may use the same run directory.
+    lock: File,
 }
 
 /// The node as it is seen: by callers and by the cluster.
@@ -160,6 +169,18 @@ fn make_private(directory: &std::path::Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
+/// Another agent with another state directory would take over this one's containers.
+fn lock(directory: &std::path::Path) -> io::Result<File> {
+    let file = File::options().create(true).truncate(false).write(true).open(directory.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::WouldBlock, "it is in use: is another tweendeckd running?"))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// The signals that ask the agent to stop.
 struct Asked {
     terminate: Signal,
@@ -179,12 +200,8 @@ impl Asked {
     }
 }
 
-/// Deletes every container, when the configuration says so: for an agent that is tried out, not for one that is deployed.
-async fn delete_all(registry: &Registry, on_shutdown: OnShutdown) {
-    match on_shutdown {
-        OnShutdown::Keep => return,
-        OnShutdown::Delete => {}
-    }
+/// Deletes every container: for an agent that is tried out, not for one that is deployed.
+async fn delete_all(registry: &Registry) {
     for handle in registry.handles() {
         if let Err(error) = handle.ask(Op::Delete { force: true }, Terms::default()).await {
             tracing::warn!(container = handle.view().name(), %error, "delete");

@@ -61,9 +61,11 @@ impl Agent {
             .arg(flag("run-dir", &self.run_dir()))
             .arg(flag("runtime-binary", &tools::runtime()))
             .arg(format!("--cgroup-parent={}", self.cgroup))
-            .arg(format!("--node-id={}", self.node()))
             .args(["--sampling-interval=1s", "--log-filter=info"])
             .args(&self.flags);
+        if !self.flags.iter().any(|flag| flag.starts_with("--node-id=")) {
+            command.arg(format!("--node-id={}", self.node()));
+        }
         command
     }
 

@@ -47,6 +47,14 @@ impl Etcd {
     /// # Panics
     /// When it does not answer.
     pub async fn resume(&mut self) {
+        self.resume_with(&[]).await;
+    }
+
+    /// The same, with flags of its own.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn resume_with(&mut self, flags: &[&str]) {
         let client = self.endpoint();
         let peer = format!("http://127.0.0.1:{}", self.peer_port);
         let mut command = Command::new(tools::tool("etcd"));
@@ -56,10 +64,31 @@ impl Etcd {
             .args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")])
             .arg(format!("--initial-cluster=default={peer}"))
             .args(["--log-level=error", "--unsafe-no-fsync"])
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         self.process = Some(Process::start(&mut command));
         eventually_async("etcd answers", || async { self.client().await.ok()?.get("x", None).await.ok() }).await;
+    }
+
+    /// Makes room in one that is full: deletes what is below `fill/`, compacts, defragments, lifts the alarm.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn make_room(&self) {
+        use etcd_client::{AlarmAction, AlarmOptions, AlarmType, CompactionOptions, DeleteOptions};
+        let mut client = self.client().await.unwrap();
+        let deleted = client.delete("fill/", Some(DeleteOptions::new().with_prefix())).await.unwrap();
+        let revision = deleted.header().unwrap().revision();
+        client.compact(revision, Some(CompactionOptions::new().with_physical())).await.unwrap();
+        client.defragment().await.unwrap();
+        // An alarm is a member's; without its id nothing is lifted.
+        let raised = client.alarm(AlarmAction::Get, AlarmType::Nospace, None).await.unwrap();
+        for alarm in raised.alarms() {
+            let mut options = AlarmOptions::new();
+            options.with_member(alarm.member_id());
+            client.alarm(AlarmAction::Deactivate, AlarmType::Nospace, Some(options)).await.unwrap();
+        }
     }
 
     /// Kills it; what it had is kept.

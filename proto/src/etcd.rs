@@ -15,7 +15,7 @@ pub enum Key {
         /// Node id.
         node: String,
     },
-    /// Text `<boot id> <lease in hex>`; the only key bound to the node's lease.
+    /// Text `<boot id> <journal id>`; the only key bound to the node's lease.
     Alive {
         /// Node id.
         node: String,

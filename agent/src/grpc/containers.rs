@@ -30,7 +30,7 @@ impl ContainerService for Api {
         let CreateContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
         let wanted = self.wanted("CreateContainer", name, spec, request_id).await?;
         let container = if validate_only {
-            self.draft(wanted)
+            self.draft(wanted)?
         } else {
             match self.create(wanted, Begin::Later).await? {
                 Created::New(_, record) => record.container.clone(),
@@ -82,7 +82,7 @@ impl ContainerService for Api {
         let RunContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
         let wanted = self.wanted("RunContainer", name, spec, request_id).await?;
         if validate_only {
-            return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted)) }));
+            return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted)?) }));
         }
         let name = wanted.name.clone();
         let handle = match self.create(wanted, Begin::Now).await? {
@@ -92,13 +92,14 @@ impl ContainerService for Api {
                     // Whoever repeats it waits for what is under way.
                     Some(handle) => handle,
                     None => {
-                        let container = Some(self.last_of(&name, &before.uid).await?.unwrap_or(*before));
+                        let last = self.last_of(&name, &before.uid).await?.unwrap_or(*before);
+                        let container = Some(mutation::judge_start(last, 1)?);
                         return Ok(Response::new(RunContainerResponse { container }));
                     }
                 }
             }
         };
-        let container = Some(mutation::started(&handle, 1).await?);
+        let container = Some(self.past_start(&handle, 1).await?);
         Ok(Response::new(RunContainerResponse { container }))
     }
 
@@ -110,7 +111,9 @@ impl ContainerService for Api {
         let bare = StopContainerRequest { request_id: String::new(), ..request.clone() };
         let terms = mutation::terms("StopContainer", &bare, name, [uid, etag, request_id], *validate_only, violations)?;
         let container = match self.mutate(name, Op::Stop { grace }, terms).await? {
-            Mutated::Now { handle, .. } if !validate_only => handle.wait_until(at_rest).await.container.clone(),
+            Mutated::Now { handle, record } if !validate_only => {
+                self.until(&handle, over(record.state.attempt)).await?.container.clone()
+            }
             Mutated::Now { record, .. } => record.container.clone(),
             Mutated::Before(container) => *container,
         };
@@ -145,7 +148,9 @@ impl ContainerService for Api {
         let wanted = Violations::default();
         let terms = mutation::terms("DeleteContainer", &bare, name, [uid, etag, request_id], *validate_only, wanted)?;
         let container = match self.mutate(name, Op::Delete { force: *force }, terms).await {
-            Ok(Mutated::Now { handle, .. }) if !validate_only => Some(handle.wait_until(gone).await.container.clone()),
+            Ok(Mutated::Now { handle, .. }) if !validate_only => {
+                Some(self.until(&handle, gone).await?.container.clone())
+            }
             Ok(Mutated::Now { record, .. }) => Some(record.container.clone()),
             Ok(Mutated::Before(container)) => Some(*container),
             Err(Refusal::NotFound { .. }) if *allow_missing => None,
@@ -245,10 +250,14 @@ impl Api {
         }
     }
 
-    fn draft(&self, wanted: Wanted) -> Container {
+    /// What would be made, if it can be.
+    fn draft(&self, wanted: Wanted) -> Result<Container, Refusal> {
+        if self.registry().get(&wanted.name).is_some() {
+            return Err(Refusal::Exists { name: wanted.name });
+        }
         let mut container = self.registry().draft(wanted.name, wanted.spec).container;
         container.uid.clear();
-        container
+        Ok(container)
     }
 
     async fn create(&self, wanted: Wanted, begin: Begin) -> Result<Created, Refusal> {
@@ -265,23 +274,16 @@ impl Api {
     }
 
     async fn wait(&self, handle: &Handle, limit: Option<Duration>) -> Result<Container, Refusal> {
-        let waiting = handle.wait_until(at_rest);
+        let waiting = self.until(handle, over(handle.view().state.attempt));
         let record = match limit {
-            None => waiting.await,
+            None => waiting.await?,
             Some(limit) => timeout(limit, waiting).await.map_err(|_| {
                 let view = handle.view();
                 let state = tweendeck_proto::state::name(view.state.visible());
                 Refusal::WaitTimeout { name: view.name().to_owned(), state: state.to_owned() }
-            })?,
+            })??,
         };
         Ok(record.container.clone())
-    }
-
-    /// A container that is gone, as it last was.
-    async fn last_of(&self, name: &str, uid: &str) -> Result<Option<Container>, Refusal> {
-        let entry = self.registry().journal().last_of(name.to_owned(), uid.to_owned()).await;
-        let entry = entry.map_err(|error| Refusal::Journal { name: name.to_owned(), error })?;
-        Ok(entry.map(|entry| entry.container))
     }
 
     async fn processes(&self, handle: &Handle, after: i32, limit: usize) -> Result<(Vec<v1::Process>, bool), Refusal> {
@@ -290,7 +292,7 @@ impl Api {
             return Ok((Vec::new(), false));
         }
         let host = self.registry().host().clone();
-        let path = host.cgroup_path(record.name());
+        let path = record.cgroup_path().to_owned();
         let read = blocking::run(move || {
             let cgroup = tweendeck_runtime::cgroup::open(&host.hierarchies, &path)?;
             let mut pids = cgroup.processes()?;
@@ -322,6 +324,11 @@ fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
     let cut = fitting < page.len();
     page.truncate(fitting);
     cut
+}
+
+/// Whether an attempt is over: the container is at rest, or has been started again since, which a waiter may see only afterwards.
+fn over(attempt: u32) -> impl Fn(&Record) -> bool {
+    move |record| at_rest(record) || record.state.attempt > attempt
 }
 
 fn at_rest(record: &Record) -> bool {

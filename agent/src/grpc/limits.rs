@@ -23,7 +23,7 @@ impl<S> Layer<S> for ReasonLayer {
     }
 }
 
-/// Rewrites the one refusal that tonic makes on its own, before a service sees the request: a message that is too large.
+/// Rewrites the refusals that tonic makes on its own, before or beside a service: a message that is too large, or none at all.
 #[derive(Clone, Debug)]
 pub(super) struct Reason<S> {
     inner: S,
@@ -49,15 +49,22 @@ where
     }
 }
 
+/// What tonic says by itself, told by code and text; no service of ours says any of these.
 fn with_reason<B: Default>(response: http::Response<B>) -> http::Response<B> {
-    match Status::from_header_map(response.headers()) {
-        // tonic's code for a message over max_decoding_message_size; no service of ours uses it.
-        Some(status) if status.code() == Code::OutOfRange => bare(
+    let Some(status) = Status::from_header_map(response.headers()) else { return response };
+    let own = match (status.code(), status.message()) {
+        // A message over max_decoding_message_size.
+        (Code::OutOfRange, _) => bare(
             Code::ResourceExhausted,
             ErrorReason::MessageTooLarge,
             format!("the request is larger than {MAX_MESSAGE_BYTES} bytes: send less in one call"),
-        )
-        .into_http(),
-        Some(_) | None => response,
-    }
+        ),
+        (Code::Internal, text) if text.contains("decode") => bare(
+            Code::InvalidArgument,
+            ErrorReason::FieldInvalid,
+            format!("the request is not the message it should be: {text}"),
+        ),
+        _ => return response,
+    };
+    own.into_http()
 }

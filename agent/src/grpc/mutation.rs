@@ -56,9 +56,33 @@ impl Api {
         let not_found = || Refusal::NotFound { name: name.to_owned() };
         let request = terms.request.ok_or_else(not_found)?;
         match self.registry().journal().request(request).await {
-            Ok(Some(row)) => Ok(Mutated::Before(Box::new(row.container))),
+            // As it last was: the answer that the request got, or would have got.
+            Ok(Some(row)) => {
+                let last = self.last_of(name, &row.container.uid).await?;
+                Ok(Mutated::Before(Box::new(last.unwrap_or(row.container))))
+            }
             Ok(None) => Err(not_found()),
             Err(error) => Err(Refusal::Journal { name: name.to_owned(), error }),
+        }
+    }
+
+    /// A container that is gone, as it last was.
+    pub(super) async fn last_of(&self, name: &str, uid: &str) -> Result<Option<Container>, Refusal> {
+        let entry = self.registry().journal().last_of(name.to_owned(), uid.to_owned()).await;
+        let entry = entry.map_err(|error| Refusal::Journal { name: name.to_owned(), error })?;
+        Ok(entry.map(|entry| entry.container))
+    }
+
+    /// Waits until `reached` holds or the container is gone. An agent that goes down does not wait: whoever asks the next one again gets the answer.
+    pub(super) async fn until(
+        &self,
+        handle: &Handle,
+        reached: impl FnMut(&Record) -> bool,
+    ) -> Result<Arc<Record>, Refusal> {
+        let mut stopping = self.stopping();
+        tokio::select! { biased;
+            record = handle.wait_until(reached) => Ok(record),
+            _ = stopping.wait_for(|stopping| *stopping) => Err(Refusal::NotReady),
         }
     }
 
@@ -67,28 +91,32 @@ impl Api {
         let validate_only = terms.validate_only;
         match self.mutate(name, Op::Start, terms).await? {
             Mutated::Now { record, .. } if validate_only => Ok(record.container.clone()),
-            Mutated::Now { handle, record } => started(&handle, record.state.attempt).await,
+            Mutated::Now { handle, record } => self.past_start(&handle, record.state.attempt).await,
             Mutated::Before(container) => Ok(*container),
         }
     }
-}
 
-/// Waits until an attempt has got past its start.
-pub(super) async fn started(handle: &Handle, attempt: u32) -> Result<Container, Refusal> {
-    let record = handle
-        .wait_until(|record| {
+    /// Waits until an attempt has got past its start.
+    pub(super) async fn past_start(&self, handle: &Handle, attempt: u32) -> Result<Container, Refusal> {
+        let past = |record: &Record| {
             let starting = record.state.attempt == attempt && record.state.phase == Phase::Starting;
             // A failed start is told when nothing of it is left, so that a caller may start again at once.
             !starting && record.state.visible() != ContainerState::Aborting
-        })
-        .await;
-    let status = record.container.status.clone().unwrap_or_default();
-    match &status.exit {
-        Some(exit) if exit.attempt == attempt && exit.reason() == ExitReason::StartFailed => {
-            Err(Refusal::StartFailed {
-                message: format!("container {:?} could not be started: {}", record.name(), status.message),
-            })
-        }
-        Some(_) | None => Ok(record.container.clone()),
+        };
+        judge_start(self.until(handle, past).await?.container.clone(), attempt)
+    }
+}
+
+/// A container whose start is over: itself, or the refusal if that start failed.
+pub(super) fn judge_start(container: Container, attempt: u32) -> Result<Container, Refusal> {
+    let failed = container.status.as_ref().filter(|status| {
+        let exit = status.exit.unwrap_or_default();
+        exit.attempt == attempt && exit.reason() == ExitReason::StartFailed
+    });
+    match failed {
+        Some(status) => Err(Refusal::StartFailed {
+            message: format!("container {:?} could not be started: {}", container.name, status.message),
+        }),
+        None => Ok(container),
     }
 }

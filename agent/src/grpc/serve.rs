@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -128,12 +128,22 @@ pub async fn bind(socket: &Path, listen: Option<SocketAddr>) -> Result<Listeners
     Ok(Listeners { unix, tcp })
 }
 
-/// The store's lock says that no other agent uses this directory, so a socket that lies here is a dead one's.
+/// A socket that nobody answers on is a dead agent's. Anything else is not ours to remove.
 #[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "something that is no socket lies there"));
+        }
+        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "somebody serves there: is another tweendeckd running?",
+            ));
+        }
+        Ok(_) => std::fs::remove_file(path)?,
     }
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;

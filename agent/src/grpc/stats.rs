@@ -1,6 +1,7 @@
 //! `StatsService`.
 
 use tonic::{Request, Response, Status};
+use tweendeck_proto::v1;
 use tweendeck_proto::v1::stats_service_server::StatsService;
 use tweendeck_proto::v1::{CpuUsage, GetStatsRequest, GetStatsResponse, MemoryUsage, PidsUsage, Usage};
 use tweendeck_runtime::cgroup::{self, CgroupError, Stats};
@@ -8,6 +9,7 @@ use tweendeck_runtime::cgroup::{self, CgroupError, Stats};
 use super::serve::Api;
 use super::status::Refusal;
 use crate::blocking;
+use crate::causes::causes;
 use crate::workload::{CommandError, effective_resources};
 
 #[tonic::async_trait]
@@ -21,7 +23,7 @@ impl StatsService for Api {
             return Err(Refusal::Command { name, error }.into());
         }
         let host = self.registry().host().clone();
-        let path = host.cgroup_path(&name);
+        let path = record.cgroup_path().to_owned();
         let read = blocking::run(move || {
             let cgroup = cgroup::open(&host.hierarchies, &path)?;
             Ok::<_, CgroupError>((cgroup.stats()?, cgroup.effective()?))
@@ -29,7 +31,7 @@ impl StatsService for Api {
         let (stats, effective) = read
             .await
             .map_err(|error| Refusal::Internal(error.to_string()))?
-            .map_err(|error| Refusal::Internal(format!("read the usage of {name:?}: {error}")))?;
+            .map_err(|error| unreadable(&name, record.state.visible(), &error))?;
         Ok(Response::new(GetStatsResponse {
             name,
             uid: record.uid().to_owned(),
@@ -37,6 +39,17 @@ impl StatsService for Api {
             usage: Some(usage(&stats)),
             effective: Some(effective_resources(&effective)),
         }))
+    }
+}
+
+/// A cgroup is there from the middle of a start to the middle of a stop.
+fn unreadable(name: &str, state: v1::ContainerState, error: &CgroupError) -> Refusal {
+    match error {
+        gone if gone.is_gone() => {
+            let why = "its cgroup is being made or removed, so there is nothing to measure";
+            Refusal::Command { name: name.to_owned(), error: CommandError::WrongState { state, why } }
+        }
+        other => Refusal::Internal(format!("read the usage of {name:?}: {}", causes(other))),
     }
 }
 

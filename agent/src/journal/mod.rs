@@ -65,6 +65,8 @@ pub struct Commit {
 pub enum Change {
     /// It is new; the name must be free.
     Create(Box<Record>),
+    /// An earlier store knew it; the name must be free, and the node may be full.
+    Recover(Box<Record>),
     /// It is different.
     Update(Box<Record>),
     /// It is gone.
@@ -159,7 +161,7 @@ impl Journal {
         answer.await.map_err(|_| JournalError::Closed)?
     }
 
-    /// Entries after `sequence`, oldest first, at most `limit`.
+    /// Entries after `sequence`, oldest first, at most `limit` and as many as fit into a page.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the store cannot be read.
@@ -173,6 +175,22 @@ impl Journal {
     /// [`JournalError::Unavailable`] when the store cannot be read.
     pub async fn snapshot(&self) -> Result<(Vec<Record>, u64), JournalError> {
         self.read(query::snapshot).await
+    }
+
+    /// Containers after `name`, by name, as many as fit into a page.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the store cannot be read.
+    pub async fn containers(&self, name: String) -> Result<Vec<v1::Container>, JournalError> {
+        self.read(move |connection| query::containers(connection, &name)).await
+    }
+
+    /// Says that containers which an earlier store knew have been looked for.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the store cannot write.
+    pub async fn mark_recovered(&self) -> Result<(), JournalError> {
+        self.read(query::mark_recovered).await
     }
 
     /// The last entry about a container that may be gone.

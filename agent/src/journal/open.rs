@@ -70,25 +70,40 @@ pub struct Opened {
     pub head: u64,
     /// Where a damaged store was moved to, if there was one.
     pub moved_aside: Option<PathBuf>,
+    /// Whether containers that an earlier store knew have been looked for since this one was made.
+    pub recovered: bool,
 }
 
 pub(super) fn open(directory: &Path) -> Result<(Connection, Opened), OpenError> {
     std::fs::create_dir_all(directory).map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
     let path = directory.join(FILE);
     match try_open(&path) {
-        Ok((connection, journal_id, head)) => Ok((connection, Opened { journal_id, head, moved_aside: None })),
+        Ok(store) => Ok(store.opened(None)),
         Err(TryError::Fatal(error)) => Err(error),
         Err(TryError::Damaged(why)) => {
             let aside = move_aside(&path).map_err(|source| OpenError::Directory { path: path.clone(), source })?;
             tracing::error!(store = %path.display(), moved_to = %aside.display(), why, "the store is damaged: moved aside, starting anew");
             match try_open(&path) {
-                Ok((connection, journal_id, head)) => {
-                    Ok((connection, Opened { journal_id, head, moved_aside: Some(aside) }))
-                }
+                Ok(store) => Ok(store.opened(Some(aside))),
                 Err(TryError::Fatal(error)) => Err(error),
                 Err(TryError::Damaged(why)) => Err(OpenError::Directory { path, source: io::Error::other(why) }),
             }
         }
+    }
+}
+
+/// A store that is open.
+struct Store {
+    connection: Connection,
+    journal_id: String,
+    head: u64,
+    recovered: bool,
+}
+
+impl Store {
+    fn opened(self, moved_aside: Option<PathBuf>) -> (Connection, Opened) {
+        let Self { connection, journal_id, head, recovered } = self;
+        (connection, Opened { journal_id, head, moved_aside, recovered })
     }
 }
 
@@ -97,7 +112,7 @@ enum TryError {
     Fatal(OpenError),
 }
 
-fn try_open(path: &Path) -> Result<(Connection, String, u64), TryError> {
+fn try_open(path: &Path) -> Result<Store, TryError> {
     let classify = |source: rusqlite::Error| match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
             TryError::Damaged(source.to_string())
@@ -121,8 +136,14 @@ fn try_open(path: &Path) -> Result<(Connection, String, u64), TryError> {
             return Err(TryError::Fatal(OpenError::Later { path: path.to_owned(), found }));
         }
     }
-    let (id, head) = identity(&connection).map_err(classify)?;
-    id.map(|id| (connection, id, head)).ok_or_else(|| TryError::Damaged("the store has no identity".into()))
+    let head: i64 =
+        connection.query_row("SELECT coalesce(max(seq), 0) FROM changes", [], |row| row.get(0)).map_err(classify)?;
+    let head = u64::try_from(head).unwrap_or(0);
+    let recovered = meta(&connection, "recovered").map_err(classify)?.is_some();
+    match meta(&connection, "journal_id").map_err(classify)? {
+        Some(journal_id) => Ok(Store { connection, journal_id, head, recovered }),
+        None => Err(TryError::Damaged("the store has no identity".into())),
+    }
 }
 
 fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
@@ -143,11 +164,8 @@ fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
     ))
 }
 
-fn identity(connection: &Connection) -> Result<(Option<String>, u64), rusqlite::Error> {
-    let id =
-        connection.query_row("SELECT value FROM meta WHERE key = 'journal_id'", [], |row| row.get(0)).optional()?;
-    let head: i64 = connection.query_row("SELECT coalesce(max(seq), 0) FROM changes", [], |row| row.get(0))?;
-    Ok((id, u64::try_from(head).unwrap_or(0)))
+fn meta(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
 
 fn move_aside(path: &Path) -> io::Result<PathBuf> {

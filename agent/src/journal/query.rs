@@ -6,6 +6,9 @@ use tweendeck_proto::v1;
 
 use super::{Entry, Record};
 
+/// A page is not continued beyond this, bytes.
+const PAGE_BYTES: usize = 1 << 20;
+
 /// A piece of the sequence.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -33,7 +36,15 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
     let head = number(head.unwrap_or(0));
     let mut statement = connection
         .prepare_cached("SELECT seq, unix_ms, kind, container FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
-    let entries = statement.query_map((signed(sequence), limit), entry)?.collect::<Result<_, _>>()?;
+    let mut rows = statement.query((signed(sequence), limit))?;
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row)?);
+        bytes += row.get_ref(3)?.as_blob().map_or(0, <[u8]>::len);
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
     Ok(Page { entries, oldest: oldest.map_or(head.saturating_add(1), number), head })
 }
 
@@ -51,6 +62,27 @@ pub(super) fn snapshot(connection: &Connection) -> Result<(Vec<Record>, u64), Er
     }
     let head: Option<i64> = connection.query_row("SELECT max(seq) FROM changes", [], |row| row.get(0))?;
     Ok((records, number(head.unwrap_or(0))))
+}
+
+pub(super) fn containers(connection: &Connection, after: &str) -> Result<Vec<v1::Container>, Error> {
+    let mut statement =
+        connection.prepare_cached("SELECT record FROM containers WHERE name > ?1 ORDER BY name LIMIT 256")?;
+    let mut rows = statement.query([after])?;
+    let (mut containers, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let record = row.get_ref(0)?.as_blob()?;
+        bytes += record.len();
+        // A damaged one was told at the start.
+        containers.extend(Record::decode(record).ok().map(|record| record.container));
+        if bytes >= PAGE_BYTES {
+            break;
+        }
+    }
+    Ok(containers)
+}
+
+pub(super) fn mark_recovered(connection: &Connection) -> Result<(), Error> {
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('recovered', 'yes')", []).map(drop)
 }
 
 pub(super) fn last_of(connection: &Connection, name: &str, uid: &str) -> Result<Option<Entry>, Error> {

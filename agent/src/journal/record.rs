@@ -67,6 +67,20 @@ impl Record {
         self.container.spec.clone().unwrap_or_default()
     }
 
+    /// Its cgroup below each hierarchy's mount point, as it was when it last started: the configuration may have changed since.
+    #[must_use]
+    pub fn cgroup_path(&self) -> &str {
+        self.container.status.as_ref().map_or("", |status| &status.cgroup_path)
+    }
+
+    /// Says something to people, unless something was said: the first failure is the one that explains the others.
+    pub fn say_if_silent(&mut self, message: String) {
+        let status = self.status_mut();
+        if status.message.is_empty() {
+            status.message = message;
+        }
+    }
+
     /// The part of the status that can be changed; made when absent.
     pub fn status_mut(&mut self) -> &mut v1::ContainerStatus {
         self.container.status.get_or_insert_default()

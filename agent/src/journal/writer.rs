@@ -16,8 +16,8 @@ const BATCH: usize = 64;
 /// Request ids are kept at least this long and at least this many (AIP-155 wants a documented window).
 const REQUESTS_KEPT_MS: i64 = 60 * 60 * 1000;
 const REQUESTS_KEPT: i64 = 10_000;
-/// Pruning is done once in so many entries.
-const PRUNE_EVERY: u64 = 256;
+/// Pruning is done once in so many commits; some add no entry, only a request.
+const PRUNE_EVERY: usize = 256;
 
 type Reply = oneshot::Sender<Result<Committed, JournalError>>;
 
@@ -41,7 +41,7 @@ pub(super) fn spawn(
     head: watch::Sender<u64>,
     retention: Retention,
 ) -> io::Result<()> {
-    let writer = Writer { connection, head, retention, pruned_at: 0, containers: None };
+    let writer = Writer { connection, head, retention, commits: 0, containers: None };
     // Ends when the last handle is dropped; SQLite then closes the file cleanly.
     std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(jobs)).map(drop)
 }
@@ -50,7 +50,7 @@ struct Writer {
     connection: Connection,
     head: watch::Sender<u64>,
     retention: Retention,
-    pruned_at: u64,
+    commits: usize,
     /// How many containers there are; counted when first needed and after a failed transaction.
     containers: Option<u32>,
 }
@@ -84,7 +84,8 @@ impl Writer {
         if commits.is_empty() {
             return;
         }
-        let mut replies = Vec::with_capacity(commits.len());
+        let count = commits.len();
+        let mut replies = Vec::with_capacity(count);
         let outcome = self.transaction(commits, &mut replies);
         match outcome {
             Ok((head, containers)) => {
@@ -94,6 +95,7 @@ impl Writer {
                     // A caller that has gone away does not undo the commit.
                     let _ = reply.send(answer);
                 }
+                self.commits = self.commits.saturating_add(count);
                 self.prune(head);
             }
             Err(error) => {
@@ -137,10 +139,10 @@ impl Writer {
     }
 
     fn prune(&mut self, head: u64) {
-        if head < self.pruned_at.saturating_add(PRUNE_EVERY) {
+        if self.commits < PRUNE_EVERY {
             return;
         }
-        self.pruned_at = head;
+        self.commits = 0;
         let oldest = head.saturating_sub(self.retention.max_entries);
         let pruned = self.connection.execute("DELETE FROM changes WHERE seq <= ?1", [signed(oldest)]).and_then(|_| {
             self.connection.execute(
@@ -176,7 +178,10 @@ impl Batch<'_> {
             });
         }
         let record = match commit.change {
-            Change::Create(record) => match self.create(record)? {
+            Change::Create(_) if self.containers >= self.max_containers => {
+                return Ok(Err(JournalError::Full(self.max_containers)));
+            }
+            Change::Create(record) | Change::Recover(record) => match self.create(record)? {
                 Ok(record) => record,
                 Err(refused) => return Ok(Err(refused)),
             },
@@ -197,9 +202,6 @@ impl Batch<'_> {
             .query_row([record.name()], |row| row.get(0))?;
         if taken {
             return Ok(Err(JournalError::Exists));
-        }
-        if self.containers >= self.max_containers {
-            return Ok(Err(JournalError::Full(self.max_containers)));
         }
         let record = self.append(v1::ChangeKind::Created, record)?;
         self.transaction

@@ -96,17 +96,26 @@ impl Registry {
         Self { inner }
     }
 
-    /// Takes over what is stored and what is found on the node. Called once, before anything is served.
+    /// Takes over what is stored and what is found on the node. Called once, before anything is served. A store that is new has its containers
+    /// looked for in the run directory; an agent that dies in the middle leaves the rest to the next.
     ///
     /// # Errors
-    /// [`JournalError`] when the store cannot be read.
-    pub async fn adopt(&self, store_was_lost: bool) -> Result<(), JournalError> {
+    /// [`JournalError`] when the store cannot be read or written.
+    pub async fn adopt(&self, recovered: bool) -> Result<(), JournalError> {
         let around = &self.inner.around;
         let (mut records, _) = around.journal.snapshot().await?;
-        if store_was_lost {
+        if !recovered {
             for record in adoption::recover(&around.host) {
-                records.push(self.write_down(record).await?);
+                let commit = Commit { change: Change::Recover(Box::new(record)), request: None };
+                match around.journal.commit(commit).await {
+                    Ok(Committed::Done(record)) => records.push(*record),
+                    // An earlier agent came as far as this.
+                    Err(JournalError::Exists) => {}
+                    Ok(Committed::Repeated(_)) => return Err(JournalError::RequestIdReused),
+                    Err(error) => return Err(error),
+                }
             }
+            around.journal.mark_recovered().await?;
         }
         let known = records.iter().map(|record| record.name().to_owned()).collect();
         *lock(&self.inner.quarantined) = adoption::quarantine(&around.host, &known);
@@ -116,14 +125,6 @@ impl Registry {
             self.take(record, outlook);
         }
         Ok(())
-    }
-
-    async fn write_down(&self, record: Record) -> Result<Record, JournalError> {
-        let commit = Commit { change: Change::Create(Box::new(record)), request: None };
-        match self.inner.around.journal.commit(commit).await? {
-            Committed::Done(record) => Ok(*record),
-            Committed::Repeated(_) => Err(JournalError::RequestIdReused),
-        }
     }
 
     /// Makes a container known, durably; with `begin` it is started in the same transaction. A caller that gives up does not undo it.
@@ -221,8 +222,10 @@ impl Registry {
 
     fn take(&self, record: Record, outlook: Outlook) -> Handle {
         let name = record.name().to_owned();
+        // Under the lock, so that an actor that ends at once finds itself when it takes itself out.
+        let mut handles = lock(&self.inner.handles);
         let handle = workload::start(self.inner.around.clone(), record, outlook);
-        lock(&self.inner.handles).insert(name, handle.clone());
+        handles.insert(name, handle.clone());
         handle
     }
 

@@ -92,7 +92,7 @@ impl sampler::Running for Registry {
                 name: record.name().to_owned(),
                 uid: record.uid().to_owned(),
                 attempt: record.state.attempt,
-                cgroup_path: self.host().cgroup_path(record.name()),
+                cgroup_path: record.cgroup_path().to_owned(),
             }),
             Phase::Created
             | Phase::Starting

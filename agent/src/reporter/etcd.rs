@@ -9,6 +9,7 @@ use etcd_client::{
     Client, ConnectOptions, DeleteOptions, GetOptions, LeaseKeepAliveStream, LeaseKeeper, PutOptions, Txn, TxnOp,
 };
 use tokio::time::timeout;
+use tonic::Code;
 
 /// Longest wait for an answer.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
@@ -31,6 +32,24 @@ pub(super) enum EtcdError {
     },
     #[error("the lease is lost")]
     LeaseLost,
+    #[error("another agent reports as this node ({0}): give each agent a node.id of its own")]
+    NodeTaken(String),
+}
+
+impl EtcdError {
+    /// Whether etcd answered, and said no: the connection and the lease are as good as before.
+    pub(super) fn is_answer(&self) -> bool {
+        let Self::Refused { source, .. } = self else { return false };
+        let etcd_client::Error::GRpcStatus(status) = source.as_ref() else { return false };
+        matches!(
+            status.code(),
+            Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::ResourceExhausted
+                | Code::InvalidArgument
+                | Code::FailedPrecondition
+        )
+    }
 }
 
 /// A write.
@@ -50,7 +69,8 @@ impl Write {
     }
 }
 
-/// A connection to one endpoint.
+/// A connection to one endpoint. Clones share it.
+#[derive(Clone)]
 pub(super) struct Etcd {
     client: Client,
 }
@@ -93,6 +113,12 @@ impl Etcd {
     pub(super) async fn put_leased(&mut self, key: String, value: Vec<u8>, lease: i64) -> Result<(), EtcdError> {
         let options = PutOptions::new().with_lease(lease);
         within("put", self.client.put(key, value, Some(options))).await.map(drop)
+    }
+
+    /// The value of a key.
+    pub(super) async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, EtcdError> {
+        let found = within("get", self.client.get(key, None)).await?;
+        Ok(found.kvs().first().map(|pair| pair.value().to_vec()))
     }
 
     /// All of the writes, or none.

@@ -125,7 +125,7 @@ impl Reporter {
         for endpoint in self.config.endpoints.clone().iter().cycle() {
             let began = Instant::now();
             tracing::debug!(endpoint, "connecting to etcd");
-            match self.session(endpoint).await {
+            match Box::pin(self.session(endpoint)).await {
                 Ok(()) => return,
                 Err(error) => self.failed(endpoint, &error),
             }
@@ -148,15 +148,14 @@ impl Reporter {
     async fn session(&mut self, endpoint: &str) -> Result<(), Ended> {
         let info = self.inputs.info.borrow().clone();
         let session = Session {
-            node: &info.id,
-            boot_id: &info.boot_id,
+            info: &info,
             config: &self.config,
             inputs: &mut self.inputs,
             notes: &self.notes,
             status: &self.status,
             lease: &mut self.lease,
         };
-        session.run(endpoint).await
+        Box::pin(session.run(endpoint)).await
     }
 
     fn failed(&self, endpoint: &str, error: &Ended) {

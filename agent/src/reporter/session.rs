@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use prost::Message as _;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tweendeck_proto::etcd::Key;
 use tweendeck_proto::v1;
 
+use super::backoff::Backoff;
 use super::etcd::{ANSWER, Etcd, EtcdError, Keeper, Write};
 use super::notes::Notes;
 use super::usage::Sent;
 use super::{Inputs, now, stopped};
+use crate::causes::causes;
 use crate::config;
 
 /// Changes that are not urgent wait this long for company.
 const COALESCE: Duration = Duration::from_millis(250);
+/// How long until etcd is asked again for what it has refused, and a backoff on top.
+const REFUSED: Duration = Duration::from_secs(1);
+/// Once in so many signs of life it is looked whether their key is still there; somebody may have deleted it.
+const LOOK_EVERY: u32 = 6;
 /// Operations in one transaction (etcd's default limit is 128), and bytes (its limit for a request is 1.5 MiB).
 const BATCH: (usize, usize) = (100, 512 << 10);
 
@@ -33,8 +39,7 @@ pub(super) struct Lease {
 
 /// What a session needs.
 pub(super) struct Session<'a> {
-    pub(super) node: &'a str,
-    pub(super) boot_id: &'a str,
+    pub(super) info: &'a v1::NodeInfo,
     pub(super) config: &'a config::Etcd,
     pub(super) inputs: &'a mut Inputs,
     pub(super) notes: &'a Notes,
@@ -46,13 +51,19 @@ impl Session<'_> {
     /// Reports until the agent goes down (`Ok`) or the connection fails.
     pub(super) async fn run(mut self, endpoint: &str) -> Result<(), Ended> {
         let mut etcd = Etcd::connect(endpoint).await?;
-        let mut keeper = self.presence(&mut etcd).await?;
-        self.inputs.info.mark_unchanged();
-        self.inputs.usage.mark_changed();
-        self.everything(&mut etcd).await?;
-        tracing::info!(endpoint, lease = format_args!("{:x}", keeper.1.id), "reporting to etcd");
-        self.stands();
-        self.changes(&mut etcd, &mut keeper.0).await?;
+        let alive = Alive {
+            key: self.key(|node| Key::Alive { node }),
+            value: format!("{} {}", self.info.boot_id, self.info.journal_id),
+            journal: self.info.journal_id.clone(),
+        };
+        let keeper = self.presence(&mut etcd, &alive).await?;
+        tracing::info!(endpoint, "reporting to etcd");
+        let (ttl, status) = (self.config.lease_ttl, self.status);
+        // Side by side, so that no amount of writing starves the lease.
+        tokio::select! { biased;
+            lost = keep_alive(keeper, alive, etcd.clone(), ttl, status) => return Err(lost.into()),
+            ended = self.changes(&mut etcd) => ended?,
+        }
         if let Some(lease) = self.lease.take() {
             // Said once; if it is not heard, the lease runs out by itself.
             let _ = timeout(ANSWER, etcd.revoke(lease.id)).await;
@@ -61,15 +72,18 @@ impl Session<'_> {
     }
 
     /// The lease and the key bound to it: the old one if it is still alive, else a new one.
-    async fn presence(&mut self, etcd: &mut Etcd) -> Result<(Keeper, Lease), Ended> {
+    async fn presence(&mut self, etcd: &mut Etcd, alive: &Alive) -> Result<Keeper, Ended> {
         let kept = match *self.lease {
             Some(lease) => match etcd.keep(lease.id).await {
                 Ok(keeper) => Some((keeper, lease)),
-                Err(EtcdError::Silent { step }) => return Err(EtcdError::Silent { step }.into()),
-                Err(EtcdError::Refused { .. } | EtcdError::LeaseLost) => None,
+                Err(error @ EtcdError::Silent { .. }) => return Err(error.into()),
+                Err(EtcdError::Refused { .. } | EtcdError::LeaseLost | EtcdError::NodeTaken(_)) => None,
             },
             None => None,
         };
+        if kept.is_none() {
+            alive.must_be_free(etcd).await?;
+        }
         let (keeper, lease) = match kept {
             Some(kept) => kept,
             None => {
@@ -78,9 +92,10 @@ impl Session<'_> {
                 (etcd.keep(lease.id).await?, lease)
             }
         };
-        let key = Key::Alive { node: self.node.to_owned() }.to_string();
-        etcd.put_leased(key, format!("{} {:x}", self.boot_id, lease.id).into_bytes(), lease.id).await?;
-        Ok((keeper, lease))
+        if !alive.is_there(etcd).await? {
+            etcd.put_leased(alive.key.clone(), alive.value.clone().into_bytes(), lease.id).await?;
+        }
+        Ok(keeper)
     }
 
     /// Writes the node and every container, and removes containers that are not there any more.
@@ -98,7 +113,7 @@ impl Session<'_> {
         let names: BTreeSet<String> = self.inputs.source.names().into_iter().collect();
         let mut writes = vec![self.info()];
         writes.extend(names.iter().map(|name| self.container(name)));
-        for key in etcd.keys(&Key::container_prefix(self.node)).await? {
+        for key in etcd.keys(&Key::container_prefix(&self.info.id)).await? {
             if let Some(Key::Container { name, .. }) = Key::parse(&key)
                 && !names.contains(&name)
             {
@@ -109,21 +124,34 @@ impl Session<'_> {
         self.write(etcd, writes).await
     }
 
-    /// Writes what changes, and keeps the lease alive.
-    async fn changes(&mut self, etcd: &mut Etcd, keeper: &mut Keeper) -> Result<(), Ended> {
+    /// Writes everything, then what changes. What etcd answers no to is tried again later, all of it.
+    async fn changes(&mut self, etcd: &mut Etcd) -> Result<(), Ended> {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.until_refused(etcd).await {
+                Err(Ended(error)) if error.is_answer() => self.refused(&error),
+                ended => return ended,
+            }
+            let mut stopping = self.inputs.stopping.clone();
+            tokio::select! { biased;
+                () = stopped(&mut stopping) => return Ok(()),
+                () = sleep(REFUSED + backoff.next()) => {}
+            }
+        }
+    }
+
+    async fn until_refused(&mut self, etcd: &mut Etcd) -> Result<(), Ended> {
+        self.inputs.info.mark_unchanged();
+        self.inputs.usage.mark_changed();
+        self.everything(etcd).await?;
+        self.stands();
         let mut stopping = self.inputs.stopping.clone();
         let mut sent = Sent::default();
-        let mut beat = self.next_beat();
         loop {
             let refresh = sent.refresh_at(self.config.usage_refresh, Instant::now());
-            // In this order: the lease must not starve, and what happened counts more than how much is used.
+            // In this order: what happened counts more than how much is used.
             tokio::select! { biased;
                 () = stopped(&mut stopping) => return self.noted(etcd).await,
-                () = sleep_until(beat) => {
-                    keeper.beat().await?;
-                    beat = self.next_beat();
-                    self.stands();
-                }
                 () = self.notes.ready(COALESCE) => self.noted(etcd).await?,
                 Ok(()) = self.inputs.info.changed() => {
                     let info = self.info();
@@ -135,9 +163,19 @@ impl Session<'_> {
         }
     }
 
-    /// A third of the TTL, a tenth more or less.
-    fn next_beat(&self) -> Instant {
-        Instant::now() + self.config.lease_ttl.mul_f64(rand::random_range(0.3..0.366))
+    fn refused(&self, error: &EtcdError) {
+        let (error, pending) = (causes(error), self.notes.count());
+        self.status.send_modify(|status| {
+            if status.last_error.is_empty() {
+                tracing::warn!(error, "etcd refuses to take reports; the lease is kept, trying again");
+            }
+            status.last_error = error;
+            status.pending = pending;
+        });
+    }
+
+    fn key(&self, of: impl FnOnce(String) -> Key) -> String {
+        of(self.info.id.clone()).to_string()
     }
 
     /// Acts upon the notes there are.
@@ -162,20 +200,20 @@ impl Session<'_> {
         if usage.time.is_none() || !sent.is_due(&usage, &capacity, self.config.usage_refresh, Instant::now()) {
             return Ok(());
         }
-        let key = Key::Usage { node: self.node.to_owned() }.to_string();
+        let key = self.key(|node| Key::Usage { node });
         self.write(etcd, vec![Write::Put { key, value: usage.encode_to_vec() }]).await?;
         sent.note(usage, Instant::now());
         Ok(())
     }
 
     fn info(&self) -> Write {
-        let key = Key::Info { node: self.node.to_owned() }.to_string();
+        let key = self.key(|node| Key::Info { node });
         Write::Put { key, value: self.inputs.info.borrow().encode_to_vec() }
     }
 
     /// A container as it is now.
     fn container(&self, name: &str) -> Write {
-        let key = Key::Container { node: self.node.to_owned(), name: name.to_owned() }.to_string();
+        let key = self.key(|node| Key::Container { node, name: name.to_owned() });
         match self.inputs.source.report(name) {
             Some(report) => Write::Put { key, value: report.encode_to_vec() },
             None => Write::Delete { key },
@@ -198,6 +236,59 @@ impl Session<'_> {
             status.pending = pending;
         });
     }
+}
+
+/// The key that is there as long as the lease.
+#[derive(Clone, Debug)]
+struct Alive {
+    key: String,
+    /// Boot id and journal id.
+    value: String,
+    journal: String,
+}
+
+impl Alive {
+    async fn is_there(&self, etcd: &mut Etcd) -> Result<bool, EtcdError> {
+        Ok(etcd.get(self.key.clone()).await?.is_some_and(|found| found == self.value.as_bytes()))
+    }
+
+    /// Somebody else's sign of life under this node's id is either an agent's that was given the same id, or an earlier one's, which runs out.
+    async fn must_be_free(&self, etcd: &mut Etcd) -> Result<(), EtcdError> {
+        match etcd.get(self.key.clone()).await? {
+            // Of this journal: an earlier life of this agent, perhaps before a reboot.
+            Some(found) if !found.ends_with(self.journal.as_bytes()) => {
+                Err(EtcdError::NodeTaken(String::from_utf8_lossy(&found).into_owned()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// Keeps the lease alive, and looks now and then whether its key still is there; ends when either is not.
+async fn keep_alive(
+    mut keeper: Keeper,
+    alive: Alive,
+    mut etcd: Etcd,
+    ttl: Duration,
+    status: &watch::Sender<v1::ReportingStatus>,
+) -> EtcdError {
+    for beat in 1_u32.. {
+        // A third of the TTL, a tenth more or less.
+        sleep(ttl.mul_f64(rand::random_range(0.3..0.366))).await;
+        if let Err(error) = keeper.beat().await {
+            return error;
+        }
+        if beat % LOOK_EVERY == 0 {
+            match alive.is_there(&mut etcd).await {
+                Ok(true) => {}
+                Ok(false) => return EtcdError::LeaseLost,
+                Err(error) if error.is_answer() => {}
+                Err(error) => return error,
+            }
+        }
+        status.send_modify(|status| status.last_success_time = Some(now()));
+    }
+    EtcdError::LeaseLost
 }
 
 /// Writes in groups that etcd takes in one transaction.

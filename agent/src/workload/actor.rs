@@ -3,15 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use tweendeck_proto::state;
+use tweendeck_runtime::control::Status;
 
 use super::command::{Accepted, Command, CommandError};
 use super::link::{self, Link, News};
+use super::unstored::Unstored;
 use super::{Handle, Surroundings};
 use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Observed, Phase, Resumption, State, resume, step};
@@ -19,8 +21,6 @@ use crate::tasks;
 
 /// Commands that may wait for one container before callers are told `Busy`.
 const QUEUE: usize = 64;
-/// How long a fact waits before it is offered to a failing store again, at first and at most.
-const STORE_BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a new actor finds of its container on the node.
 #[derive(Debug)]
@@ -55,6 +55,9 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         retry: None,
         failures: 0,
         look_again: None,
+        unstored: None,
+        amend: None,
+        amend_after: Instant::now(),
     };
     tasks::spawn("container", actor.run(commands, outlook.observed));
     Handle { commands: sender, view }
@@ -77,6 +80,12 @@ pub(super) struct Actor {
     pub(super) failures: u32,
     /// The supervisor is to be looked for (again) then; set while the container may have one and there is no link to it.
     pub(super) look_again: Option<Instant>,
+    /// A fact that the store has refused so far. Until it is stored nothing else is decided.
+    pub(super) unstored: Option<Unstored>,
+    /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
+    pub(super) amend: Option<(Instant, Box<Status>)>,
+    /// Numbers were not written down again before then.
+    pub(super) amend_after: Instant,
 }
 
 /// A signal that has been sent and not yet answered.
@@ -108,7 +117,9 @@ impl Actor {
     async fn resume(&mut self, observed: Observed) -> Result<(), ShuttingDown> {
         match resume(&self.record.state, observed) {
             Resumption::Effects(effects) => {
-                self.todo.extend(effects);
+                for effect in effects {
+                    self.todo.push_back(self.what_is_left_of(effect));
+                }
                 if observed == Observed::Supervised && self.link.is_none() {
                     self.look_again = Some(Instant::now());
                 }
@@ -118,8 +129,20 @@ impl Actor {
         }
     }
 
+    /// A grace period began when the stop was written down, not when this agent found it.
+    fn what_is_left_of(&self, effect: Effect) -> Effect {
+        let Effect::ArmGrace(grace) = effect else { return effect };
+        let since = self.record.container.update_time.and_then(|time| SystemTime::try_from(time).ok());
+        // A clock that was set back gives the whole of it.
+        let elapsed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+        Effect::ArmGrace(grace.saturating_sub(elapsed))
+    }
+
     /// One turn; `false` when the container is gone.
     async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<bool, ShuttingDown> {
+        if self.unstored.is_some() {
+            return self.wait_for_the_store(commands).await;
+        }
         if let Some(effect) = self.todo.pop_front() {
             self.carry_out(effect).await?;
             return Ok(true);
@@ -128,7 +151,7 @@ impl Actor {
             return Ok(false);
         }
         let (grace_over, retry_at) = (self.grace_over, self.retry.as_ref().map(|(at, _)| *at));
-        let look_again = self.look_again;
+        let (look_again, amend_at) = (self.look_again, self.amend.as_ref().map(|(at, _)| *at));
         // In this order: what has happened counts before what time says, and both before what callers wish,
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
@@ -138,6 +161,7 @@ impl Actor {
                 self.happened(Event::GraceOver, |_| {}).await?;
             }
             () = at(look_again) => self.look_for_supervisor().await?,
+            () = at(amend_at) => self.amend_now().await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
             command = commands.recv() => match command {
                 Some(command) => self.command(command).await?,
@@ -174,27 +198,11 @@ impl Actor {
         let mut next = self.record.clone();
         amend(&mut next);
         next.set_state(decision.next);
-        if next != self.record {
-            self.commit_fact(next).await?;
+        if next == self.record {
+            self.todo.extend(decision.effects);
+            return Ok(());
         }
-        self.todo.extend(decision.effects);
-        Ok(())
-    }
-
-    /// Makes a fact durable, trying again for as long as the store refuses.
-    pub(super) async fn commit_fact(&mut self, next: Record) -> Result<(), ShuttingDown> {
-        let mut backoff = STORE_BACKOFF.0;
-        loop {
-            match self.commit(next.clone(), None).await {
-                Ok(_) => return Ok(()),
-                Err(JournalError::Closed) => return Err(ShuttingDown),
-                Err(error) => {
-                    tracing::warn!(container = self.record.name(), %error, "a fact cannot be stored yet");
-                    tokio::time::sleep(backoff).await;
-                    backoff = (backoff * 2).min(STORE_BACKOFF.1);
-                }
-            }
-        }
+        self.store(next, decision.effects).await
     }
 
     /// Makes `next` durable and publishes it. `None`: the request had been committed before.

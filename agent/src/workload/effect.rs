@@ -35,7 +35,9 @@ impl Actor {
                 Ok(())
             }
             Effect::ArmGrace(grace) => {
-                self.grace_over = Some(Instant::now() + grace);
+                // One that runs already may be shortened, never lengthened.
+                let over = Instant::now() + grace;
+                self.grace_over = Some(self.grace_over.map_or(over, |earlier| earlier.min(over)));
                 Ok(())
             }
             Effect::KillAll => {
@@ -95,13 +97,12 @@ impl Actor {
     async fn tear_down(&mut self) -> Result<(), ShuttingDown> {
         if !self.supervisor_left().await {
             let message = "waits for its supervisor to leave";
-            return self.happened(Event::TeardownFailed, |record| record.status_mut().message = message.into()).await;
+            return self.happened(Event::TeardownFailed, |record| record.say_if_silent(message.into())).await;
         }
         let host = self.around.host.clone();
-        let name = self.record.name().to_owned();
+        let (name, cgroup) = (self.record.name().to_owned(), self.record.cgroup_path().to_owned());
         let torn = blocking::run(move || {
-            teardown::teardown(&host.hierarchies, &host.cgroup_path(&name), &host.paths(&name))
-                .map_err(|error| causes(&error))
+            teardown::teardown(&host.hierarchies, &cgroup, &host.paths(&name)).map_err(|error| causes(&error))
         })
         .await
         .unwrap_or_else(|error| Err(error.to_string()));
@@ -117,7 +118,7 @@ impl Actor {
             }
             Err(message) => {
                 tracing::warn!(container = self.record.name(), message, "teardown; trying again");
-                self.happened(Event::TeardownFailed, |record| record.status_mut().message = message).await
+                self.happened(Event::TeardownFailed, |record| record.say_if_silent(message)).await
             }
         }
     }
@@ -171,7 +172,7 @@ impl Actor {
             match self.around.journal.request(request).await {
                 Ok(None) => {}
                 // Of this container: whoever repeats it waits for what is under way.
-                Ok(Some(row)) if row.container.uid == self.record.uid() => return answer(reply, Ok(self.accepted())),
+                Ok(Some(row)) if self.is_about_now(&row.container) => return answer(reply, Ok(self.accepted())),
                 Ok(Some(row)) => return answer(reply, Ok(Accepted::Before(Box::new(row.container)))),
                 Err(error) => return answer(reply, Err(error.into())),
             }
@@ -201,7 +202,7 @@ impl Actor {
     }
 
     /// Sends a caller's signal; the supervisor's answer will be the caller's.
-    fn signal(&mut self, signal: i32, scope: Scope, request: Option<Request>, reply: Reply) {
+    pub(super) fn signal(&mut self, signal: i32, scope: Scope, request: Option<Request>, reply: Reply) {
         let same = |pending: &&mut PendingSignal| request.is_some() && pending.request == request;
         if let Some(pending) = self.signals.values_mut().find(same) {
             return pending.replies.push(reply);
@@ -214,6 +215,12 @@ impl Actor {
             Ok(id) => drop(self.signals.insert(id, PendingSignal { request, replies: vec![reply] })),
             Err(why) => drop(reply.send(Err(self.undelivered(why)))),
         }
+    }
+
+    /// Whether a request that left the container like this is about what is under way: not about an earlier one of that name, or an earlier start.
+    fn is_about_now(&self, then: &v1::Container) -> bool {
+        let attempt = then.status.as_ref().map_or(0, |status| status.attempt);
+        then.uid == self.record.uid() && attempt == self.record.state.attempt
     }
 
     pub(super) fn accepted(&self) -> Accepted {
@@ -237,7 +244,9 @@ impl Actor {
         next.set_state(decision.next);
         if fresh {
             next.boot_id.clone_from(&self.around.host.boot_id);
+            let cgroup_path = self.around.host.cgroup_path(next.name());
             let status = next.status_mut();
+            status.cgroup_path = cgroup_path;
             status.message.clear();
             status.oom_kills = 0;
             status.start_time = None;
@@ -247,7 +256,7 @@ impl Actor {
 }
 
 impl super::Precondition {
-    fn check(&self, record: &Record) -> Result<(), CommandError> {
+    pub(super) fn check(&self, record: &Record) -> Result<(), CommandError> {
         if !self.uid.is_empty() && self.uid != record.uid() {
             return Err(CommandError::UidMismatch { current: record.uid().to_owned() });
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use tweendeck_proto::v1::{ContainerStatus, ExitReason, ExitStatus};
 use tweendeck_runtime::control::{self, ControlError};
-use tweendeck_runtime::exit::ExitRecord;
+use tweendeck_runtime::exit::{ExitRecord, ExitRecordError};
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
@@ -14,11 +14,13 @@ use super::link::Link;
 use super::plan::effective_resources;
 use crate::blocking;
 use crate::causes::causes;
-use crate::journal::{Change, Commit, JournalError, Record};
+use crate::journal::{Change, Commit, JournalError};
 use crate::lifecycle::{End, Event, Observed, Resumption, resume};
 
 /// How long until a supervisor that could not be reached is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Between two writes of numbers only.
+const AMEND: Duration = Duration::from_secs(1);
 
 impl Actor {
     /// The whole state of the container, as its supervisor sees it.
@@ -33,10 +35,7 @@ impl Actor {
         }
         match status.phase {
             control::Phase::Starting => Ok(()),
-            control::Phase::Running => {
-                let observed = observe(self.record.container.status.as_ref(), status);
-                self.happened_or_amend(Event::Launched, observed).await
-            }
+            control::Phase::Running => self.happened_or_amend(status).await,
             control::Phase::Exited => match &status.exit {
                 Some(record) => self.over(record).await,
                 // It is durable before it is said, so the disk has it.
@@ -45,12 +44,31 @@ impl Actor {
         }
     }
 
-    /// A state that repeats what is known still may bring news (an OOM kill, other limits).
-    async fn happened_or_amend(&mut self, event: Event, status: ContainerStatus) -> Result<(), ShuttingDown> {
-        if crate::lifecycle::step(&self.record.state, &event).is_ok() {
-            return self.happened(event, |record| *record.status_mut() = status).await;
+    /// A state that repeats what is known still may bring news (an OOM kill, other limits). Numbers are written down at most once in a while: a
+    /// container whose children are killed in a loop must not wear out the journal.
+    async fn happened_or_amend(&mut self, status: &control::Status) -> Result<(), ShuttingDown> {
+        if crate::lifecycle::step(&self.record.state, &Event::Launched).is_ok_and(|step| step.next != self.record.state)
+        {
+            let observed = observe(self.record.container.status.as_ref(), status);
+            return self.happened(Event::Launched, |record| *record.status_mut() = observed).await;
         }
-        self.amend(status).await
+        self.amend = Some((self.amend_after, Box::new(status.clone())));
+        Ok(())
+    }
+
+    /// Writes down the latest numbers, if they are news.
+    pub(super) async fn amend_now(&mut self) -> Result<(), ShuttingDown> {
+        let Some((_, said)) = self.amend.take() else { return Ok(()) };
+        let current = self.record.container.status.clone().unwrap_or_default();
+        let status = observe(Some(&current), &said);
+        let news = current.oom_kills != status.oom_kills || current.effective != status.effective;
+        if !news || !self.record.state.is_live() {
+            return Ok(());
+        }
+        self.amend_after = Instant::now() + AMEND;
+        let mut next = self.record.clone();
+        *next.status_mut() = status;
+        self.store(next, Vec::new()).await
     }
 
     /// Looks for the supervisor of a container that may have one. Only a socket that nobody holds says that it has left: a connection may have been
@@ -95,8 +113,12 @@ impl Actor {
         match found {
             Ok(Ok(Some(record))) if record.uid == uid => self.over(&record).await,
             Ok(Ok(_)) => self.lost("nobody saw it end: its supervisor was killed, or the node was rebooted").await,
-            Ok(Err(error)) => self.lost(&format!("its exit record cannot be read: {error}")).await,
-            Err(error) => self.lost(&error.to_string()).await,
+            Ok(Err(error @ ExitRecordError::Parse { .. })) => {
+                self.lost(&format!("its exit record is damaged: {}", causes(&error))).await
+            }
+            // It may well be there: too many open files, a failing disk.
+            Ok(Err(error @ (ExitRecordError::Load { .. } | ExitRecordError::Store { .. }))) => self.look_later(&error),
+            Err(error) => self.look_later(&error),
         }
     }
 
@@ -106,7 +128,8 @@ impl Actor {
     }
 
     async fn lost(&mut self, message: &str) -> Result<(), ShuttingDown> {
-        let exit = without_record(ExitReason::Lost, self.record.state.attempt, now_ms());
+        let mut exit = without_record(ExitReason::Lost, self.record.state.attempt, now_ms());
+        exit.oom_kills = self.record.container.status.as_ref().map_or(0, |status| status.oom_kills);
         self.end(End::Lost, exit, message.to_owned()).await
     }
 
@@ -165,22 +188,10 @@ impl Actor {
         }
         Ok(self.accepted())
     }
-
-    async fn amend(&mut self, status: ContainerStatus) -> Result<(), ShuttingDown> {
-        let current = self.record.container.status.clone().unwrap_or_default();
-        if current.oom_kills == status.oom_kills && current.effective == status.effective {
-            return Ok(());
-        }
-        let next = Record {
-            container: tweendeck_proto::v1::Container { status: Some(status), ..self.record.container.clone() },
-            ..self.record.clone()
-        };
-        self.commit_fact(next).await
-    }
 }
 
 impl PendingSignal {
-    fn answer(self, answer: &Result<Accepted, CommandError>) {
+    pub(super) fn answer(self, answer: &Result<Accepted, CommandError>) {
         for reply in self.replies {
             // A caller that has gone away does not undo what was done.
             let _ = reply.send(answer.clone());

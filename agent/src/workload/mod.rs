@@ -13,6 +13,7 @@ mod fact;
 mod handle;
 mod link;
 mod plan;
+mod unstored;
 
 use std::sync::Arc;
 

@@ -67,7 +67,7 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
         .process(process(&spec)?)
         .mounts(mounts()?)
-        .linux(linux(host, record.name(), &spec)?)
+        .linux(linux(record.cgroup_path(), &spec)?)
         .build()?;
     Ok(Plan {
         name: record.name().to_owned(),
@@ -176,7 +176,7 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
     Ok(process)
 }
 
-fn linux(host: &Host, name: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecError> {
+fn linux(cgroup_path: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecError> {
     let mut kinds = vec![
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Mount,
@@ -194,7 +194,7 @@ fn linux(host: &Host, name: &str, spec: &v1::ContainerSpec) -> Result<Linux, Oci
         .collect::<Result<Vec<_>, _>>()?;
     LinuxBuilder::default()
         .namespaces(namespaces)
-        .cgroups_path(host.cgroup_path(name))
+        .cgroups_path(cgroup_path)
         .resources(limits(spec.resources.as_ref()).to_oci())
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READONLY.map(str::to_owned))

@@ -165,3 +165,13 @@ async fn another_user_cannot_even_connect() {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains("user 65534 may not call"), "{errors}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_very_much_is_still_a_refusal() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let labels = (0..2000).map(|number| (format!("bad key {number} {}", "x".repeat(500)), String::new())).collect();
+    let refused = api.create("a", ContainerSpec { labels, ..spec(&["true"]) }).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "FIELD_INVALID"), "{refused:?}");
+    assert!(refused.message().contains("more violations"), "{}", refused.message());
+}

@@ -132,3 +132,58 @@ async fn a_killed_agent_is_soon_not_alive_and_its_containers_stay_known() {
     assert_eq!(agent.stop(), Some(0));
     assert!(alive().await.is_none());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_agent_of_the_same_id_is_refused_and_the_first_goes_on() {
+    let etcd = Etcd::start().await;
+    let first = reporting(&etcd).await;
+    first.api().await.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    let node = first.node().to_owned();
+    etcd.container_in(&node, "web", ContainerState::Running).await;
+    let flags =
+        [format!("--etcd-endpoints={}", etcd.endpoint()), "--etcd-lease-ttl=5s".into(), format!("--node-id={node}")];
+    let second = Agent::with(&flags.each_ref().map(String::as_str)).await;
+    let api = second.api().await;
+    let error = eventually_async("it is refused", || async {
+        Some(api.node().await.ok()?.reporting?.last_error).filter(|error| !error.is_empty())
+    })
+    .await;
+    assert!(error.contains("node.id"), "{error}");
+    assert_eq!(etcd.containers(&node).await, ["web"]);
+    drop(second);
+    assert!(connected(&first, true).await.last_error.is_empty());
+    assert_eq!(etcd.containers(&node).await, ["web"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etcd_that_is_full_costs_no_lease_and_learns_everything_when_it_has_room() {
+    let mut etcd = Etcd::absent();
+    etcd.resume_with(&["--quota-backend-bytes=2000000"]).await;
+    let agent = reporting(&etcd).await;
+    let (node, api) = (agent.node().to_owned(), agent.api().await);
+    connected(&agent, true).await;
+    // Somebody fills it.
+    let mut client = etcd.client().await.unwrap();
+    let filled = async {
+        for number in 0..100 {
+            client.put(format!("fill/{number}"), vec![0; 100_000], None).await?;
+        }
+        Ok::<_, etcd_client::Error>(())
+    };
+    assert!(filled.await.is_err(), "it is full");
+    api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    let status = eventually_async("the refusal is told", || async {
+        api.node().await.ok()?.reporting.filter(|status| !status.last_error.is_empty())
+    })
+    .await;
+    assert!(status.connected && status.last_error.contains("space"), "{status:?}");
+    // Longer than the lease would live without a sign of life.
+    tokio::time::sleep(std::time::Duration::from_secs(7)).await;
+    assert!(etcd.get(&Key::Alive { node: node.clone() }).await.is_some());
+    etcd.make_room().await;
+    etcd.container_in(&node, "web", ContainerState::Running).await;
+    eventually_async("all is well again", || async {
+        api.node().await.ok()?.reporting.filter(|status| status.last_error.is_empty())
+    })
+    .await;
+}

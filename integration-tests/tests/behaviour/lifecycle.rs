@@ -255,3 +255,14 @@ async fn a_page_never_grows_past_what_a_client_takes() {
     assert_eq!(names, (0..40).map(|number| format!("c{number:02}")).collect::<Vec<_>>());
     assert!(pages >= 3, "{pages} pages");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_may_be_named_like_a_file_of_the_kernels() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    for name in ["tasks", "cgroup.procs", "memory.max", "notify_on_release", "x.ctr"] {
+        api.run(name, script("exit 0")).await.unwrap();
+        assert_eq!(exit(&api.wait(name).await.unwrap()).code, 0, "{name}");
+        api.delete(name).await.unwrap();
+    }
+}

@@ -109,3 +109,21 @@ async fn a_stopping_agent_tells_its_watchers_to_come_back() {
     assert_eq!(agent.stop(), Some(0));
     assert_refused(watch.message().await, Code::Unavailable, "AGENT_NOT_READY");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_interrupted_is_begun_again() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    for name in ["a", "b", "c"] {
+        api.create(name, spec(&["true"])).await.unwrap();
+    }
+    let mut watch = api.watch("").await.unwrap();
+    let (Item::Snapshot(_), token) = next(&mut watch).await else { panic!("a snapshot") };
+    drop(watch);
+    let mut watch = api.watch(&token).await.unwrap();
+    let mut names = Vec::new();
+    while let (Item::Snapshot(container), _) = next(&mut watch).await {
+        names.push(container.name);
+    }
+    assert_eq!(names, ["a", "b", "c"]);
+}

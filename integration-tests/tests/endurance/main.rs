@@ -364,3 +364,55 @@ async fn what_is_stored_is_nobody_elses_business() {
         }
     }
 }
+
+/// A store on a disk that somebody fills: what runs goes on and can be killed, nothing new is taken, and afterwards nothing is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_new_work_and_leaves_containers_reachable() {
+    let _alone = alone().await;
+    let mut agent = Agent::prepared(&[]);
+    std::fs::create_dir(agent.state_dir()).unwrap();
+    let small = Mounted::tmpfs(&agent.state_dir(), "size=2m");
+    agent.resume().await;
+    let api = agent.api().await;
+    api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    let filler = agent.state_dir().join("filler");
+    let _ = std::fs::write(&filler, vec![0; 4 << 20]);
+    let refused = eventually_async("new work is refused", || async {
+        for number in 0..200 {
+            if let Err(refused) = api.create(&format!("c{number}"), spec(&["true"])).await {
+                return (tweendeck_integration_tests::api::reason(&refused) == "STORE_UNAVAILABLE").then_some(refused);
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+    assert_eq!(state(&api.get("web").await.unwrap()), ContainerState::Running);
+    api.kill("web", 9, SignalScope::All).await.unwrap();
+    std::fs::remove_file(&filler).unwrap();
+    let ended = exit(&api.wait("web").await.unwrap());
+    assert_eq!((ended.reason(), ended.signal), (ExitReason::Signaled, 9));
+    api.create("later", spec(&["true"])).await.unwrap();
+    for container in api.list(&[]).await.unwrap() {
+        api.delete(&container.name).await.unwrap();
+    }
+    agent.stop();
+    std::fs::remove_dir_all(agent.state_dir().join("containers")).unwrap();
+    drop(small);
+}
+
+/// A mount that goes with the test.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    fn tmpfs(path: &std::path::Path, options: &str) -> Self {
+        nix::mount::mount(Some("tmpfs"), path, Some("tmpfs"), nix::mount::MsFlags::empty(), Some(options)).unwrap();
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).unwrap();
+    }
+}

@@ -123,7 +123,7 @@ async fn a_fork_bomb_stops_at_its_limit() {
     let agent = Agent::start().await;
     let api = agent.api().await;
     let pids = Resources { pids: Some(PidsResources { max: Some(40) }), ..Default::default() };
-    let bomb = limited(script("bomb() { bomb | bomb & }; bomb; sleep 1000"), pids);
+    let bomb = limited(script("sleep 1000 & bomb() { bomb | bomb & }; bomb; wait"), pids);
     api.run("bomb", bomb).await.unwrap();
     let usage = eventually_async("forks are refused", || async {
         api.stats("bomb").await.ok()?.usage?.pids.filter(|pids| pids.max_hits > Some(0))

@@ -104,3 +104,24 @@ pub enum CgroupError {
         first: i32,
     },
 }
+
+impl CgroupError {
+    /// Whether the cgroup is not there (any more), which a reader may find at any time.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        match self {
+            Self::Read { source, .. } => super::file::is_gone(source),
+            Self::NotMounted
+            | Self::BadPath(_)
+            | Self::UnsupportedOnHost { .. }
+            | Self::UnsupportedField(_)
+            | Self::OutOfRange { .. }
+            | Self::NotEnforced { .. }
+            | Self::Create { .. }
+            | Self::Write { .. }
+            | Self::Malformed { .. }
+            | Self::Remove { .. }
+            | Self::NotEmpty { .. } => false,
+        }
+    }
+}

@@ -80,7 +80,7 @@ pub(super) fn processes(directory: &Path) -> Result<Vec<i32>, CgroupError> {
 }
 
 /// ENODEV is what reading a file of a cgroup that was removed meanwhile gives. What is no directory is no cgroup.
-fn is_gone(error: &io::Error) -> bool {
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
         || error.raw_os_error() == Some(nix::libc::ENODEV)
 }

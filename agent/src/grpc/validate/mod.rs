@@ -14,14 +14,30 @@ pub(super) use spec::{looks_at_the_host, spec};
 
 use super::status::Refusal;
 
+/// Most violations that are told, and the longest text of one: a refusal travels in headers, which have a bound.
+const TOLD: usize = 24;
+const TEXT: usize = 160;
+
 /// Field violations, gathered.
 #[derive(Debug, Default)]
-pub(super) struct Violations(Vec<FieldViolation>);
+pub(super) struct Violations {
+    told: Vec<FieldViolation>,
+    more: usize,
+}
 
 impl Violations {
     /// Notes that `field` is wrong. The description says what is allowed.
     pub(super) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(FieldViolation::new(field.into(), description.into()));
+        if self.told.len() >= TOLD {
+            self.more = self.more.saturating_add(1);
+            return;
+        }
+        let mut description: String = description.into();
+        if let Some((end, _)) = description.char_indices().nth(TEXT) {
+            description.truncate(end);
+            description.push('…');
+        }
+        self.told.push(FieldViolation::new(field.into(), description));
     }
 
     /// Notes it unless `holds`.
@@ -32,12 +48,18 @@ impl Violations {
     }
 
     /// Nothing wrong, or everything that is.
-    pub(super) fn finish(self) -> Result<(), Refusal> {
-        if self.0.is_empty() { Ok(()) } else { Err(Refusal::Fields(self.0)) }
+    pub(super) fn finish(mut self) -> Result<(), Refusal> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        if let (Some(last), true) = (self.told.last_mut(), self.more > 0) {
+            last.description.push_str(&format!(" (and {} more violations)", self.more));
+        }
+        Err(Refusal::Fields(self.told))
     }
 
     #[cfg(test)]
     pub(super) fn fields(&self) -> Vec<&str> {
-        self.0.iter().map(|violation| violation.field.as_str()).collect()
+        self.told.iter().map(|violation| violation.field.as_str()).collect()
     }
 }

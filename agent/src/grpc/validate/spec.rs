@@ -41,6 +41,10 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
         violations.require(valid, field, "is not a value this version knows");
     };
     known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
+    let pids = spec.resources.as_ref().and_then(|resources| resources.pids).and_then(|pids| pids.max);
+    let room = spec.init() == v1::InitMode::Direct || pids != Some(1);
+    let text = "must be at least 2: Tweendeck's init is one process; or choose INIT_MODE_DIRECT";
+    violations.require(room, "spec.resources.pids.max", text);
     known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
     violations.require(
         (0..=64).contains(&spec.stop_signal),
