@@ -1,8 +1,9 @@
 # The index of what can be done here. Each target says what it installs before it does; all of them are what CI runs.
-.PHONY: run test check fmt lint proto-lint deny build bench clean
+.PHONY: run test vm-test check fmt lint proto-lint deny build bench clean
 
 run: ; @scripts/run                            # install what is missing, build, start an agent, show a first container
 test: ; @scripts/test                          # install what the tests need, build, run all of them
+vm-test: ; @scripts/vm-test                    # the tests that look at the kernel, in a guest with cgroup v2 and systemd
 check: fmt lint proto-lint deny                # everything that needs no root and no kernel
 fmt: ; cargo fmt --all --check
 lint: ; @scripts/setup build && cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -114,7 +114,7 @@ impl Stranger {
     pub fn is_there(&self, host: &Host) -> bool {
         match &self.kind {
             Kind::RunDirectory => host.paths(&self.name).run().exists(),
-            Kind::Cgroup(_) => cgroups(host).contains(&self.name),
+            Kind::Cgroup(path) => cgroups(host).iter().any(|cgroup| path.ends_with(&format!("/{cgroup}"))),
         }
     }
 }
@@ -124,7 +124,10 @@ impl Stranger {
 pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
     let directories =
         run_directories(host).unwrap_or_default().into_iter().map(|name| Stranger { name, kind: Kind::RunDirectory });
-    let cgroups = cgroups(host).into_iter().map(|name| Stranger { kind: Kind::Cgroup(host.cgroup_path(&name)), name });
+    let cgroups = cgroups(host).into_iter().map(|cgroup| Stranger {
+        name: host.container_of(&cgroup).to_owned(),
+        kind: Kind::Cgroup(format!("{}/{cgroup}", host.cgroup_parent)),
+    });
     let found: Vec<Stranger> = directories.chain(cgroups).filter(|stranger| !known.contains(&stranger.name)).collect();
     for stranger in &found {
         tracing::warn!(%stranger, "belongs to no known container: left alone");
@@ -132,10 +135,9 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
     found
 }
 
-/// Names of containers that have a cgroup.
+/// Names of the cgroups below the parent.
 fn cgroups(host: &Host) -> Vec<String> {
-    let found = cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default();
-    found.iter().map(|cgroup| host.container_of(cgroup).to_owned()).collect()
+    cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]

@@ -47,7 +47,7 @@ pub enum Outcome {
     Signaled {
         /// The signal's number.
         signal: i32,
-        /// True when the kernel's OOM killer sent it: the counter rose and nobody had asked us to kill.
+        /// True when the kernel's OOM killer sent it, as far as can be told: its counter rose in the moment before, and nobody had asked us to kill.
         oom: bool,
     },
     /// It never ran.

@@ -15,7 +15,7 @@ use crate::workload::{Accepted, CommandError, Handle, Op, Terms};
 pub(super) enum Mutated {
     /// It goes on from here.
     Now { handle: Handle, record: Arc<Record> },
-    /// This request was carried out before, on a container that is gone; that container as it was then.
+    /// This request was carried out before: on a container that is gone, as it last was; or at an earlier start, or on one that had the name, as it was then.
     Before(Box<Container>),
 }
 
@@ -92,7 +92,10 @@ impl Api {
         match self.mutate(name, Op::Start, terms).await? {
             Mutated::Now { record, .. } if validate_only => Ok(record.container.clone()),
             Mutated::Now { handle, record } => self.past_start(&handle, record.state.attempt).await,
-            Mutated::Before(container) => Ok(*container),
+            Mutated::Before(container) => {
+                let attempt = container.status.as_ref().map_or(0, |status| status.attempt);
+                judge_start(*container, attempt)
+            }
         }
     }
 

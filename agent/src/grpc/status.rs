@@ -13,7 +13,7 @@ use crate::workload::CommandError;
 /// Why a call is refused.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Fields are wrong; all of them.
+    /// Fields are wrong; all of them, as far as there is room.
     Fields(Vec<FieldViolation>),
     /// The kernel cannot do it: field, controller, cgroup version; all of them.
     Unsupported {
@@ -120,7 +120,7 @@ fn command(name: &str, error: CommandError) -> Status {
         CommandError::Signal { state, why } => {
             let state = state::name(state);
             let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
-            let message = format!("container {name:?} is {state} and did not get the signal: {why}");
+            let message = format!("container {name:?} is {state} and may not have got the signal: {why}");
             with(Code::FailedPrecondition, ErrorReason::WrongState, message, metadata)
         }
         CommandError::Journal(error) => journal(name, error),

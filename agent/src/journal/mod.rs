@@ -169,7 +169,7 @@ impl Journal {
         self.read(move |connection| query::after(connection, sequence, limit)).await
     }
 
-    /// Every container, by name, and the number of the latest entry at that moment.
+    /// Every container whose record can be decoded, by name, and the number of the latest entry at that moment.
     ///
     /// # Errors
     /// [`JournalError::Unavailable`] when the store cannot be read.

@@ -81,20 +81,18 @@ impl Session<'_> {
             },
             None => None,
         };
-        if kept.is_none() {
-            alive.must_be_free(etcd).await?;
-        }
-        let (keeper, lease) = match kept {
-            Some(kept) => kept,
-            None => {
-                let lease = Lease { id: etcd.grant(self.config.lease_ttl).await? };
-                *self.lease = Some(lease);
-                (etcd.keep(lease.id).await?, lease)
+        if let Some((keeper, lease)) = kept {
+            if !alive.is_there(etcd).await? {
+                alive.put(etcd, lease).await?;
             }
-        };
-        if !alive.is_there(etcd).await? {
-            etcd.put_leased(alive.key.clone(), alive.value.clone().into_bytes(), lease.id).await?;
+            return Ok(keeper);
         }
+        alive.must_be_free(etcd).await?;
+        let lease = Lease { id: etcd.grant(self.config.lease_ttl).await? };
+        *self.lease = Some(lease);
+        let keeper = etcd.keep(lease.id).await?;
+        // Also when it says the same already: it is then bound to the lease of an agent that has been killed, and would go with that.
+        alive.put(etcd, lease).await?;
         Ok(keeper)
     }
 
@@ -248,6 +246,10 @@ struct Alive {
 }
 
 impl Alive {
+    async fn put(&self, etcd: &mut Etcd, lease: Lease) -> Result<(), EtcdError> {
+        etcd.put_leased(self.key.clone(), self.value.clone().into_bytes(), lease.id).await
+    }
+
     async fn is_there(&self, etcd: &mut Etcd) -> Result<bool, EtcdError> {
         Ok(etcd.get(self.key.clone()).await?.is_some_and(|found| found == self.value.as_bytes()))
     }

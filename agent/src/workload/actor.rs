@@ -84,7 +84,7 @@ pub(super) struct Actor {
     pub(super) unstored: Option<Unstored>,
     /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
     pub(super) amend: Option<(Instant, Box<Status>)>,
-    /// Numbers were not written down again before then.
+    /// Numbers are not written down again before then.
     pub(super) amend_after: Instant,
 }
 

@@ -57,7 +57,7 @@ pub struct Precondition {
 pub enum Accepted {
     /// The container at that moment; what was asked goes on from there.
     Now(Arc<Record>),
-    /// The same request was carried out before, on a container that had this name then; it is given as it was.
+    /// The same request was carried out before, on a container that had this name then or at an earlier start of this one; it is given as it was.
     Before(Box<v1::Container>),
 }
 

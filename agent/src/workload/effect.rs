@@ -84,8 +84,8 @@ impl Actor {
         Ok(())
     }
 
-    /// A signal that is part of the container's life; no caller waits for the answer. If it cannot be sent, the
-    /// supervisor has left, and that is the next news.
+    /// A signal that is part of the container's life; no caller waits for the answer. If the connection has ended, that is the next
+    /// news, and a new connection begins with what the state asks for.
     fn send(&mut self, signal: i32, scope: Scope) {
         if let Some(link) = &mut self.link
             && let Err(error) = link.signal(signal, scope)

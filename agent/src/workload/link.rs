@@ -24,7 +24,7 @@ pub(super) enum News {
         id: u64,
         error: Option<String>,
     },
-    /// It has left.
+    /// It has closed the connection. Whether it has left, connecting again tells.
     Closed,
 }
 

@@ -187,3 +187,19 @@ async fn an_etcd_that_is_full_costs_no_lease_and_learns_everything_when_it_has_r
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_comes_back_at_once_stays_alive_when_the_old_lease_runs_out() {
+    let etcd = Etcd::start().await;
+    let mut agent = reporting(&etcd).await;
+    connected(&agent, true).await;
+    agent.kill();
+    agent.resume().await;
+    connected(&agent, true).await;
+    // The killed agent's lease (5 s) runs out within this time; etcd may take a second more.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(8);
+    while std::time::Instant::now() < deadline {
+        assert!(etcd.get(&Key::Alive { node: agent.node().into() }).await.is_some(), "it is taken for dead");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}

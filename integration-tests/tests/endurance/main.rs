@@ -155,8 +155,11 @@ async fn fifty_kills_of_the_agent_under_load_lose_nothing() {
     let watcher = tokio::spawn(follow(agent.clone(), ledger.clone()));
     let steady = agent.lock().await.api().await.run("steady", spec(&["sleep", "1000"])).await.unwrap();
     for round in 0..KILLS {
+        // The load goes on between any two kills, however slow the machine.
+        eventually_async("calls are answered", || async { (ledger.lock().await.promised.len() > round).then_some(()) })
+            .await;
         // Somewhere in the middle of whatever goes on; a different place each time.
-        tokio::time::sleep(Duration::from_millis(20 + (round as u64 * 37) % 110)).await;
+        tokio::time::sleep(Duration::from_millis(5 + (round as u64 * 37) % 110)).await;
         let mut agent = agent.lock().await;
         agent.kill();
         agent.resume().await;

@@ -1,8 +1,8 @@
 //! One resource model, three kernels: cgroup v1, v2 and hybrid behind one trait.
 //!
 //! [`Hierarchies::detect`] says which controller lives where. [`open`] gives the [`Cgroup`] of one container: one or two back ends
-//! (v1, v2; both on a hybrid host whose v2 side has a controller we need), each responsible for its own controllers. Every write is read
-//! back, and [`Effective`] is what the kernel answered.
+//! (v1, v2; both on a hybrid host whose v2 side has a controller we need), each responsible for its own controllers. Every limit that is
+//! asked for is read back, and [`Effective`] is what the kernel answered.
 //!
 //! Files are written directly, in the order and with the checks that the kernel's documents ask for. The crate `cgroups-rs` decides whether the host is
 //! unified, and is the oracle of the tests (set through ours, read through theirs); `docs/adr/0003` says why it does no more.
@@ -109,6 +109,14 @@ pub enum OomEventKind {
     File,
 }
 
+/// Whether the kernel holds swap to what was asked.
+fn no_more(asked: u64, effective: u64) -> Result<(), CgroupError> {
+    if effective <= asked {
+        return Ok(());
+    }
+    Err(CgroupError::NotEnforced { field: "memory_max_bytes (swap)", asked, effective: effective.to_string() })
+}
+
 /// One side of a container's cgroup: the controllers that one version of cgroups has on this host.
 pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     /// Makes the directories; one that exists is fine.
@@ -123,7 +131,7 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn processes(&self) -> Result<Vec<i32>, CgroupError>;
     /// Usage of its controllers.
     fn stats(&self) -> Result<Stats, CgroupError>;
-    /// Becomes readable when the OOM killer may have acted; the counter says whether it has.
+    /// What becomes ready when the OOM killer may have acted; the counter says whether it has.
     fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError>;
     /// Processes the OOM killer took; `None` when this side does not count memory.
     fn oom_kills(&self) -> Result<Option<u64>, CgroupError>;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::oci::{shares, weight};
-use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file, no_more};
 
 /// What `memory.limit_in_bytes` says when there is no limit: the largest page-aligned number.
 const UNLIMITED: u64 = 0x7FFF_FFFF_FFFF_F000;
@@ -110,6 +110,7 @@ impl Backend for V1 {
             // Memory and swap together, where the kernel accounts for swap: a limit that swap extends is none.
             if directory.join(MEMSW).exists() {
                 file::write(directory, MEMSW, &bytes.to_string())?;
+                no_more(bytes, file::number(directory, MEMSW)?)?;
             }
         }
         if let Some((directory, max)) = self.directory(Controller::Pids).zip(resources.pids_max) {
@@ -138,7 +139,7 @@ impl Backend for V1 {
     }
 
     /// By `0` in `tasks`: for a thread that moves itself the kernel needs no lock over all of the machine's forks, which a PID in `cgroup.procs`
-    /// waits for, 7 to 15 ms after a pause (since Linux 5.4; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+    /// waits for, 7 to 15 ms after a pause (since Linux 5.5; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
     fn enter(&self) -> Result<(), CgroupError> {
         self.all().try_for_each(|directory| file::write(&directory, "tasks", "0"))
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file, no_more};
 
 const SWAP: &str = "memory.swap.max";
 
@@ -95,6 +95,7 @@ impl Backend for V2 {
             // Absent where the kernel has no swap; a limit that swap extends is none.
             if self.directory.join(SWAP).exists() {
                 file::write(&self.directory, SWAP, "0")?;
+                no_more(0, file::number_or_max(&self.directory, SWAP)?.unwrap_or(u64::MAX))?;
             }
         }
         if let Some(max) = resources.pids_max.filter(|_| self.has(Controller::Pids)) {

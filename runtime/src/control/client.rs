@@ -16,7 +16,7 @@ pub enum ControlError {
     /// Nobody listens: the supervisor is gone, or never was.
     #[error("no supervisor listens on {0}")]
     Refused(PathBuf),
-    /// The supervisor has left.
+    /// The supervisor has left, or has dropped a client that did not read.
     #[error("the supervisor has closed the connection")]
     Closed,
     /// The socket could not be used.
@@ -65,7 +65,7 @@ impl Client {
     /// The next message; `None` when there is none yet.
     ///
     /// # Errors
-    /// [`ControlError::Closed`] when the supervisor has left.
+    /// [`ControlError::Closed`] when the supervisor has closed the connection.
     pub fn try_recv(&self) -> Result<Option<Message>, ControlError> {
         let mut buffer = vec![0; MAX_MESSAGE];
         match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
@@ -82,7 +82,7 @@ impl Client {
     /// Sends a request. The answer comes as a [`Message::Reply`].
     ///
     /// # Errors
-    /// [`ControlError::Closed`] when the supervisor has left, [`ControlError::Io`] when it does not read.
+    /// [`ControlError::Closed`] when the supervisor has closed the connection, [`ControlError::Io`] when it does not read.
     pub fn send(&self, request: &Request) -> Result<(), ControlError> {
         let bytes = serde_json::to_vec(request).map_err(ControlError::Protocol)?;
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;

@@ -69,7 +69,7 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
         step("set the host name", sethostname(hostname).map_err(io::Error::from))?;
     }
     let root = rootfs::build(plan, scratch)?;
-    // As late as this, so that the set-up is not charged to the container.
+    // On v1; on v2 it was cloned into it. As late as this, so that the set-up is not charged to the container.
     cgroup.enter().map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
     if has(plan, LinuxNamespaceType::Cgroup) {
         // Only now: the namespace's root is the cgroup the process is in at this moment (cgroup_namespaces(7)).

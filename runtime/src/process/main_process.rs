@@ -14,7 +14,7 @@ use super::channel::{ChildEnds, StartFailure};
 use crate::security::Identity;
 use crate::sys;
 
-/// The command, ready to be executed: everything that allocates has been done.
+/// The command, ready to be executed: what the specification says has been read and checked.
 #[derive(Debug)]
 pub(super) struct Main {
     identity: Identity,
