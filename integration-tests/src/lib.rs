@@ -10,6 +10,7 @@
 )]
 
 pub mod agent;
+pub mod alone;
 pub mod api;
 pub mod etcd;
 pub mod eventually;

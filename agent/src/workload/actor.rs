@@ -177,13 +177,17 @@ impl Actor {
             News::Status(status) => self.status(&status).await,
             News::Reply { id, error } => self.signal_answered(id, error).await,
             News::Closed => {
-                self.link = None;
-                self.give_up_signals(
-                    "the connection to its supervisor was lost; it may or may not have been delivered",
-                );
-                if self.record.state.is_live() { self.look_for_supervisor().await } else { Ok(()) }
+                self.hung_up();
+                self.look_for_supervisor().await
             }
         }
+    }
+
+    /// There is no connection to the supervisor any more. That says nothing about the container.
+    pub(super) fn hung_up(&mut self) {
+        self.link = None;
+        self.give_up_signals("the connection to its supervisor was lost; it may or may not have been delivered");
+        self.look_again = Some(Instant::now());
     }
 
     /// Takes an event that has happened: it is made durable however long that takes, then its effects are queued.

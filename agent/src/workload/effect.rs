@@ -84,13 +84,14 @@ impl Actor {
         Ok(())
     }
 
-    /// A signal that is part of the container's life; no caller waits for the answer. If the connection has ended, that is the next
-    /// news, and a new connection begins with what the state asks for.
+    /// A signal that is part of the container's life; no caller waits for the answer.
     fn send(&mut self, signal: i32, scope: Scope) {
         if let Some(link) = &mut self.link
             && let Err(error) = link.signal(signal, scope)
         {
+            // Full or broken: a new connection begins with what the state asks for, so that no SIGKILL is forgotten.
             tracing::debug!(container = self.record.name(), %error, signal, "send a signal to the supervisor");
+            self.hung_up();
         }
     }
 

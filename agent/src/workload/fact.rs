@@ -59,10 +59,14 @@ impl Actor {
     /// Writes down the latest numbers, if they are news.
     pub(super) async fn amend_now(&mut self) -> Result<(), ShuttingDown> {
         let Some((_, said)) = self.amend.take() else { return Ok(()) };
+        // It may have ended and been started again since.
+        if said.attempt != self.record.state.attempt || !self.record.state.is_live() {
+            return Ok(());
+        }
         let current = self.record.container.status.clone().unwrap_or_default();
         let status = observe(Some(&current), &said);
         let news = current.oom_kills != status.oom_kills || current.effective != status.effective;
-        if !news || !self.record.state.is_live() {
+        if !news {
             return Ok(());
         }
         self.amend_after = Instant::now() + AMEND;

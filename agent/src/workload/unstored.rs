@@ -103,13 +103,7 @@ impl Actor {
                 };
                 pending.answer(&answer);
             }
-            News::Closed => {
-                self.link = None;
-                self.give_up_signals(
-                    "the connection to its supervisor was lost; it may or may not have been delivered",
-                );
-                self.look_again = Some(Instant::now());
-            }
+            News::Closed => self.hung_up(),
         }
     }
 

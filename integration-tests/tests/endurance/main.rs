@@ -14,19 +14,14 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::alone::alone;
 use tweendeck_integration_tests::api::{exit, script, spec, state};
 use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_integration_tests::kernel;
 use tweendeck_proto::v1::watch_containers_response::Item;
 use tweendeck_proto::v1::*;
-
-static ALONE: Mutex<()> = Mutex::const_new(());
-
-async fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().await
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_containers_at_once_leave_nothing() {

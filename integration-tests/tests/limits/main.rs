@@ -9,18 +9,12 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard};
 use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::alone::alone;
 use tweendeck_integration_tests::api::{Api, exit, script, spec, state};
 use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
-
-static ALONE: Mutex<()> = Mutex::const_new(());
-
-async fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().await
-}
 
 fn limited(spec: ContainerSpec, resources: Resources) -> ContainerSpec {
     ContainerSpec { resources: Some(resources), ..spec }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::SuperviseError;
@@ -10,7 +11,7 @@ use super::events::{Events, Source};
 use super::oom::OomWatch;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
-use crate::cgroup::{OomEvent, OomEventKind, Stats};
+use crate::cgroup::{Cgroup, OomEvent, OomEventKind, Stats};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
 use crate::process::channel::{Heard, StartFailure, Word};
@@ -45,7 +46,7 @@ pub(super) struct Container {
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
     asked_to_kill: bool,
     oom: OomWatch,
-    cgroup: Option<crate::cgroup::Cgroup>,
+    cgroup: Option<Rc<Cgroup>>,
 }
 
 impl Container {

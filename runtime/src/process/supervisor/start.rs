@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -19,7 +20,7 @@ use crate::sys::{self, Cloned};
 /// What a start leaves in the supervisor's hands.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub(super) cgroup: Cgroup,
+    pub(super) cgroup: Rc<Cgroup>,
     pub(super) effective: Effective,
     pub(super) init_pid: i32,
     pub(super) init: OwnedFd,
@@ -38,37 +39,17 @@ pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFa
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).and_then(|path| path.to_str()).unwrap_or_default();
     let cgroup =
         cgroup::open(&hierarchies, path).map_err(|error| StartFailure::of_cgroup("find the cgroup", &error))?;
-    match launch(plan, container, &hierarchies, &cgroup, &resources) {
-        Ok(launched) => Ok(launched.with(cgroup)),
-        Err(failure) => Err(abandon(&cgroup, failure)),
-    }
-}
-
-/// A start that has a process, and no name for its cgroup yet.
-struct Launched {
-    effective: Effective,
-    init_pid: i32,
-    init: OwnedFd,
-    ends: SupervisorEnds,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    oom: Option<OomEvent>,
-}
-
-impl Launched {
-    fn with(self, cgroup: Cgroup) -> Parts {
-        let Self { effective, init_pid, init, ends, stdout, stderr, oom } = self;
-        Parts { cgroup, effective, init_pid, init, ends, stdout, stderr, oom }
-    }
+    let cgroup = Rc::new(cgroup);
+    launch(plan, container, &hierarchies, &cgroup, &resources).map_err(|failure| abandon(&cgroup, failure))
 }
 
 fn launch(
     plan: &Plan,
     container: &Container,
     hierarchies: &Hierarchies,
-    cgroup: &Cgroup,
+    cgroup: &Rc<Cgroup>,
     resources: &Resources,
-) -> Result<Launched, StartFailure> {
+) -> Result<Parts, StartFailure> {
     let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
     // What a container of this name left behind after a crash is not this container's.
     cgroup.remove().map_err(of_cgroup("remove an old cgroup"))?;
@@ -93,7 +74,7 @@ fn launch(
         Cloned::Child => child::run(&prepared, child_ends, stdio),
         // The clone's ends are dropped here: the channels close with it.
         Cloned::Parent { pid, pidfd } => {
-            Ok(Launched { effective, init_pid: pid, init: pidfd, ends, stdout, stderr, oom })
+            Ok(Parts { cgroup: cgroup.clone(), effective, init_pid: pid, init: pidfd, ends, stdout, stderr, oom })
         }
     }
 }
