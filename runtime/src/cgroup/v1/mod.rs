@@ -1,0 +1,124 @@
+//! cgroup v1: each controller in a directory of its own (Documentation/admin-guide/cgroup-v1).
+
+mod limits;
+mod stats;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+
+/// The v1 side of a container's cgroup.
+#[derive(Debug)]
+pub(super) struct V1 {
+    directories: BTreeMap<Controller, PathBuf>,
+    mounts: Vec<PathBuf>,
+    path: String,
+}
+
+impl V1 {
+    pub(super) fn new(controllers: &BTreeMap<Controller, PathBuf>, path: &str) -> Self {
+        let mut mounts: Vec<PathBuf> = controllers.values().cloned().collect();
+        mounts.sort_unstable();
+        mounts.dedup();
+        let directories = controllers.iter().map(|(controller, mount)| (*controller, mount.join(path))).collect();
+        Self { directories, mounts, path: path.to_owned() }
+    }
+
+    fn directory(&self, controller: Controller) -> Option<&Path> {
+        self.directories.get(&controller).map(PathBuf::as_path)
+    }
+
+    /// Each directory once; controllers that are mounted together share one.
+    fn all(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.mounts.iter().map(|mount| mount.join(&self.path))
+    }
+}
+
+impl Backend for V1 {
+    fn create(&self) -> Result<(), CgroupError> {
+        for mount in &self.mounts {
+            file::make(mount, &self.path)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, resources: &Resources) -> Result<(), CgroupError> {
+        limits::write(self, resources)
+    }
+
+    fn read(&self) -> Result<Effective, CgroupError> {
+        limits::read(self)
+    }
+
+    /// By `0` in `tasks`: for a thread that moves itself the kernel needs no lock over all of the machine's forks, which a PID in `cgroup.procs`
+    /// waits for, 7 to 15 ms after a pause (since Linux 5.5; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+    fn enter(&self) -> Result<(), CgroupError> {
+        self.all().try_for_each(|directory| file::write(&directory, "tasks", "0"))
+    }
+
+    fn processes(&self) -> Result<Vec<i32>, CgroupError> {
+        // A process that is in one hierarchy may have been moved out of another; all of them count.
+        let mut pids = Vec::new();
+        for directory in self.all() {
+            pids.extend(file::processes(&directory)?);
+        }
+        pids.sort_unstable();
+        pids.dedup();
+        Ok(pids)
+    }
+
+    fn stats(&self) -> Result<Stats, CgroupError> {
+        stats::read(self)
+    }
+
+    /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2).
+    fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError> {
+        let Some(directory) = self.directory(Controller::Memory) else {
+            return Ok(None);
+        };
+        let path = directory.join("memory.oom_control");
+        let control = OpenOptions::new()
+            .read(true)
+            .open(&path)
+            .map_err(|source| CgroupError::Read { path: path.clone(), source })?;
+        let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)
+            .map_err(|error| CgroupError::Read { path, source: io::Error::from(error) })?;
+        let registration = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
+        file::write(directory, "cgroup.event_control", &registration)?;
+        Ok(Some(OomEvent { fd: OwnedFd::from(event), kind: OomEventKind::Counter }))
+    }
+
+    fn oom_kills(&self) -> Result<Option<u64>, CgroupError> {
+        let Some(directory) = self.directory(Controller::Memory) else {
+            return Ok(None);
+        };
+        Ok(file::keyed(&file::read(directory, "memory.oom_control")?, "oom_kill"))
+    }
+
+    fn kill(&self) -> Result<bool, CgroupError> {
+        Ok(false)
+    }
+
+    /// Freezing keeps a fork bomb from outrunning its killer. A frozen process takes SIGKILL only when it is thawed.
+    fn hold(&self, held: bool) -> Result<(), CgroupError> {
+        let Some(directory) = self.directory(Controller::Freezer).filter(|directory| directory.exists()) else {
+            return Ok(());
+        };
+        file::write(directory, "freezer.state", if held { "FROZEN" } else { "THAWED" })
+    }
+
+    fn remove(&self) -> Result<(), CgroupError> {
+        self.all().try_for_each(|directory| file::remove(&directory))
+    }
+
+    fn clone_target(&self) -> Option<BorrowedFd<'_>> {
+        // CLONE_INTO_CGROUP takes v2 directories only (clone(2): EBADF).
+        None
+    }
+}

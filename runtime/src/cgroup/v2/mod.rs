@@ -1,0 +1,123 @@
+//! cgroup v2: one directory (Documentation/admin-guide/cgroup-v2.rst).
+
+mod limits;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+
+/// The v2 side of a container's cgroup.
+#[derive(Debug)]
+pub(super) struct V2 {
+    mount: PathBuf,
+    path: String,
+    directory: PathBuf,
+    controllers: Vec<Controller>,
+    opened: OnceLock<Option<File>>,
+}
+
+impl V2 {
+    pub(super) fn new(mount: &Path, controllers: Vec<Controller>, path: &str) -> Self {
+        let directory = mount.join(path);
+        Self { mount: mount.to_owned(), path: path.to_owned(), directory, controllers, opened: OnceLock::new() }
+    }
+
+    fn has(&self, controller: Controller) -> bool {
+        self.controllers.contains(&controller)
+    }
+
+    /// Hands our controllers down from the mount point to the container's parent, top first: a child can only have what its
+    /// parent distributes. Writing what is there already changes nothing.
+    fn distribute(&self) -> Result<(), CgroupError> {
+        let names: Vec<String> = self.controllers.iter().map(|controller| format!("+{controller}")).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut directory = self.mount.clone();
+        for component in Path::new(&self.path).components() {
+            let enabled = file::read(&directory, "cgroup.subtree_control")?;
+            let missing =
+                self.controllers.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
+            if missing {
+                file::write(&directory, "cgroup.subtree_control", &names.join(" "))?;
+            }
+            directory.push(component);
+        }
+        Ok(())
+    }
+}
+
+impl Backend for V2 {
+    fn create(&self) -> Result<(), CgroupError> {
+        let parent = Path::new(&self.path).parent().and_then(Path::to_str).unwrap_or_default();
+        file::make(&self.mount, parent)?;
+        self.distribute()?;
+        file::make(&self.mount, &self.path).map(drop)
+    }
+
+    fn write(&self, resources: &Resources) -> Result<(), CgroupError> {
+        limits::write(self, resources)
+    }
+
+    fn read(&self) -> Result<Effective, CgroupError> {
+        limits::read(self)
+    }
+
+    fn enter(&self) -> Result<(), CgroupError> {
+        // It was cloned into it.
+        Ok(())
+    }
+
+    fn processes(&self) -> Result<Vec<i32>, CgroupError> {
+        file::processes(&self.directory)
+    }
+
+    fn stats(&self) -> Result<Stats, CgroupError> {
+        stats::read(self)
+    }
+
+    /// `memory.events` itself: poll(2) tells `POLLPRI` when it has changed since it was read (no inotify, whose instances are few).
+    fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError> {
+        if !self.has(Controller::Memory) {
+            return Ok(None);
+        }
+        let path = self.directory.join("memory.events");
+        let file = File::open(&path).map_err(|source| CgroupError::Read { path, source })?;
+        Ok(Some(OomEvent { fd: file.into(), kind: OomEventKind::File }))
+    }
+
+    fn oom_kills(&self) -> Result<Option<u64>, CgroupError> {
+        if !self.has(Controller::Memory) {
+            return Ok(None);
+        }
+        Ok(file::keyed(&file::read(&self.directory, "memory.events")?, "oom_kill"))
+    }
+
+    /// `cgroup.kill`, since Linux 5.14.
+    fn kill(&self) -> Result<bool, CgroupError> {
+        if !self.directory.join("cgroup.kill").exists() {
+            return Ok(false);
+        }
+        file::write(&self.directory, "cgroup.kill", "1").map(|()| true)
+    }
+
+    fn hold(&self, _held: bool) -> Result<(), CgroupError> {
+        // Without cgroup.kill, killing again until nothing is left does it too; cgroup.freeze is not needed.
+        Ok(())
+    }
+
+    fn remove(&self) -> Result<(), CgroupError> {
+        file::remove(&self.directory)
+    }
+
+    fn clone_target(&self) -> Option<BorrowedFd<'_>> {
+        let opened = self.opened.get_or_init(|| File::open(&self.directory).ok());
+        opened.as_ref().map(File::as_fd)
+    }
+}

@@ -1,0 +1,138 @@
+//! The v2 side on a directory that looks like a hierarchy, and on the real one.
+
+use std::fs;
+
+use super::*;
+use crate::cgroup::{Controller, Resources, Stats, file};
+
+const ALL: &str = "cpu memory pids";
+
+/// A directory that looks like a v2 hierarchy: files exist and are empty or hold what the kernel's documents show.
+struct Fake {
+    dir: tempfile::TempDir,
+    side: V2,
+}
+
+impl Fake {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("parent")).unwrap();
+        fs::write(dir.path().join("cgroup.subtree_control"), ALL).unwrap();
+        fs::write(dir.path().join("parent/cgroup.subtree_control"), "").unwrap();
+        let controllers = vec![Controller::Cpu, Controller::Memory, Controller::Pids];
+        let side = V2::new(dir.path(), controllers, "parent/box");
+        side.create().unwrap();
+        for (name, content) in files {
+            fs::write(side.directory.join(name), content).unwrap();
+        }
+        Self { dir, side }
+    }
+
+    fn content(&self, name: &str) -> String {
+        fs::read_to_string(self.side.directory.join(name)).unwrap()
+    }
+}
+
+#[test]
+fn controllers_are_handed_down_to_the_parent_and_no_further() {
+    let fake = Fake::new(&[]);
+    let control = |path: &str| fs::read_to_string(fake.dir.path().join(path)).unwrap();
+    assert_eq!(control("cgroup.subtree_control"), ALL, "what is there is not written again");
+    assert_eq!(control("parent/cgroup.subtree_control"), "+cpu +memory +pids");
+    assert!(!fake.dir.path().join("parent/box/cgroup.subtree_control").exists());
+}
+
+#[test]
+fn limits_are_written_as_the_kernel_wants_them() {
+    let files = ["cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "pids.max"];
+    let fake = Fake::new(&files.map(|name| (name, "")));
+    let resources = Resources {
+        cpu_weight: Some(50),
+        cpu_quota_us: Some(25_000),
+        cpu_period_us: Some(100_000),
+        memory_max_bytes: Some(64 << 20),
+        pids_max: Some(20),
+    };
+    fake.side.write(&resources).unwrap();
+    assert_eq!(files.map(|name| fake.content(name)), ["50", "25000 100000", "67108864", "0", "20"]);
+    let effective = fake.side.read().unwrap();
+    assert_eq!(
+        (effective.cpu_weight, effective.cpu_quota_us, effective.cpu_period_us),
+        (Some(50), Some(25_000), Some(100_000))
+    );
+    assert_eq!((effective.memory_max_bytes, effective.pids_max), (Some(64 << 20), Some(20)));
+}
+
+#[test]
+fn no_limit_reads_as_none_and_nothing_asked_writes_nothing() {
+    let files = [("cpu.weight", "100\n"), ("cpu.max", "max 100000\n"), ("memory.max", "max\n"), ("pids.max", "max\n")];
+    let fake = Fake::new(&files);
+    fake.side.write(&Resources::default()).unwrap();
+    for (name, content) in files {
+        assert_eq!(fake.content(name), content);
+    }
+    let effective = fake.side.read().unwrap();
+    let expected = Effective { cpu_weight: Some(100), cpu_period_us: Some(100_000), ..Default::default() };
+    assert_eq!(effective, expected);
+}
+
+#[test]
+fn usage_is_read_with_the_units_of_v2() {
+    let cpu = "usage_usec 300\nuser_usec 200\nsystem_usec 100\nnr_periods 9\nnr_throttled 4\nthrottled_usec 50\n";
+    let fake = Fake::new(&[
+        ("cpu.stat", cpu),
+        ("memory.current", "1000\n"),
+        ("memory.stat", "anon 300\nfile 600\ninactive_file 400\n"),
+        ("memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n"),
+        ("memory.peak", "2000\n"),
+        ("pids.current", "3\n"),
+        ("pids.events", "max 5\n"),
+    ]);
+    let expected = Stats {
+        cpu_usage_ns: Some(300_000),
+        cpu_user_ns: Some(200_000),
+        cpu_system_ns: Some(100_000),
+        cpu_periods: Some(9),
+        cpu_throttled_periods: Some(4),
+        cpu_throttled_ns: Some(50_000),
+        memory_current_bytes: Some(1000),
+        memory_working_set_bytes: Some(600),
+        memory_peak_bytes: Some(2000),
+        memory_anon_bytes: Some(300),
+        memory_file_bytes: Some(600),
+        memory_max_hits: Some(7),
+        oom_kills: Some(1),
+        pids_current: Some(3),
+        pids_max_hits: Some(5),
+    };
+    assert_eq!(fake.side.stats().unwrap(), expected);
+    // Before Linux 5.19 there is no memory.peak.
+    fs::remove_file(fake.side.directory.join("memory.peak")).unwrap();
+    assert_eq!(fake.side.stats().unwrap(), Stats { memory_peak_bytes: None, ..expected });
+}
+
+/// On the real unified hierarchy, wherever it is mounted; its core needs no controller.
+#[test]
+fn everything_in_it_is_killed_at_once_and_it_can_be_cloned_into() {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mountinfo.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+    let mount = mount.expect("a unified hierarchy is mounted, if only beside v1");
+    let path = format!("tweendeck-test-v2-{}", std::process::id());
+    let side = V2::new(Path::new(mount), Vec::new(), &path);
+    side.create().unwrap();
+    assert!(side.clone_target().is_some());
+    let mut sleepers: Vec<_> =
+        (0..3).map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap()).collect();
+    for sleeper in &sleepers {
+        file::write(&side.directory, "cgroup.procs", &sleeper.id().to_string()).unwrap();
+    }
+    assert_eq!(side.processes().unwrap().len(), 3);
+    assert!(side.kill().unwrap());
+    for sleeper in &mut sleepers {
+        let status = sleeper.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+    side.remove().unwrap();
+    side.remove().unwrap();
+    assert!(!Path::new(mount).join(&path).exists());
+}
