@@ -25,9 +25,30 @@ pub struct Plan {
     pub mode: InitMode,
     /// How output is kept.
     pub logs: LogPolicy,
+    /// Containers whose namespaces `spec.linux.namespaces` joins by `/proc/PID/ns/KIND`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
     /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
     /// below each hierarchy's mount point; `linux.resources` are the limits.
     pub spec: Spec,
+}
+
+/// A process of another container, whose namespaces are joined. Its PID alone could be another's by the time it is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Name of the other container.
+    pub name: String,
+    /// PID on the host.
+    pub pid: i32,
+    /// The cgroup that the process must be in.
+    pub cgroup_path: String,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "container {} (process {})", self.name, self.pid)
+    }
 }
 
 /// Where the root file system comes from.

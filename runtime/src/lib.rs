@@ -13,6 +13,7 @@ pub mod control;
 pub mod exit;
 pub mod host;
 pub mod launch;
+mod namespaces;
 pub mod process;
 pub mod rootfs;
 pub mod security;

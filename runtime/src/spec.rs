@@ -3,6 +3,7 @@
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::cgroup::Resources;
+use crate::namespaces::{Namespaces, ids, time};
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -40,6 +41,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     }
     mounts(spec, &mut refuse);
     linux(spec, &mut refuse);
+    refused.extend(namespaces(spec));
     if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
         && let Err(errors) = Resources::from_oci(resources)
     {
@@ -59,30 +61,26 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     let Some(linux) = spec.linux() else {
         return refuse(true, "a specification without linux");
     };
-    let some = |set: bool| set;
-    refuse(linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty()), "linux.uidMappings");
-    refuse(linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty()), "linux.gidMappings");
     refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
     refuse(linux.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.devices");
-    refuse(some(linux.seccomp().is_some()), "linux.seccomp");
-    refuse(some(linux.rootfs_propagation().is_some()), "linux.rootfsPropagation");
-    refuse(some(linux.mount_label().is_some()), "linux.mountLabel");
+    refuse(linux.seccomp().is_some(), "linux.seccomp");
+    refuse(linux.rootfs_propagation().is_some(), "linux.rootfsPropagation");
+    refuse(linux.mount_label().is_some(), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
-    refuse(some(linux.memory_policy().is_some()), "linux.memoryPolicy");
-    refuse(some(linux.intel_rdt().is_some()), "linux.intelRdt");
-    refuse(some(linux.personality().is_some()), "linux.personality");
-    refuse(some(linux.time_offsets().is_some()), "linux.timeOffsets");
+    refuse(linux.memory_policy().is_some(), "linux.memoryPolicy");
+    refuse(linux.intel_rdt().is_some(), "linux.intelRdt");
+    refuse(linux.personality().is_some(), "linux.personality");
     refuse(linux.cgroups_path().is_none(), "a specification without linux.cgroupsPath");
-    let namespaces = linux.namespaces().as_deref().unwrap_or_default();
-    for namespace in namespaces {
-        refuse(namespace.path().is_some(), "linux.namespaces.path");
-        let later = matches!(namespace.typ(), LinuxNamespaceType::User | LinuxNamespaceType::Time);
-        refuse(later, "linux.namespaces of type user or time");
-    }
-    for required in [LinuxNamespaceType::Pid, LinuxNamespaceType::Mount] {
-        let has = namespaces.iter().any(|namespace| namespace.typ() == required);
-        refuse(!has, &format!("a specification without a {required} namespace"));
-    }
+}
+
+/// Namespaces, ids and clocks: what is wrong with them, or with them together.
+fn namespaces(spec: &Spec) -> Vec<String> {
+    let found = match Namespaces::of(spec) {
+        Ok(found) => found,
+        Err(errors) => return errors,
+    };
+    let ids = if found.is_new(LinuxNamespaceType::User) { ids::Ids::of(spec).err() } else { None };
+    ids.into_iter().chain(time::offsets(spec).err()).flatten().collect()
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     fn everything_that_is_not_honoured_is_named_at_once() {
         let json = r#"{"ociVersion": "1.2.0", "root": {"path": "/"}, "hostname": "a",
             "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": "x"},
-            "linux": {"cgroupsPath": "a", "namespaces": [{"type": "pid"}, {"type": "user"}],
+            "linux": {"cgroupsPath": "a", "namespaces": [{"type": "pid"}, {"type": "uts"}],
                 "sysctl": {"net.ipv4.ip_forward": "1"}, "resources": {"memory": {"swap": 1}}}}"#;
         let refused = check(&serde_json::from_str(json).unwrap()).unwrap_err();
         assert_eq!(
@@ -102,7 +100,6 @@ mod tests {
                 "process.terminal is not supported",
                 "process.apparmorProfile is not supported",
                 "linux.sysctl is not supported",
-                "linux.namespaces of type user or time is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap is not supported",
             ]

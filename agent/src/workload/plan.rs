@@ -76,6 +76,7 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         rootfs,
         mode,
         logs: host.logs.clone(),
+        peers: Vec::new(),
         spec: only_what_we_say(oci),
     })
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::v1::V1;
 use super::v2::V2;
-use super::{Backend, CgroupError, Effective, Hierarchies, OomEvent, Resources, Stats, Version, file};
+use super::{Backend, CgroupError, Effective, Entrance, Hierarchies, OomEvent, Resources, Stats, Version, file};
 
 /// How long processes may take to die of SIGKILL before that is an error.
 const DIE: Duration = Duration::from_secs(5);
@@ -81,12 +81,16 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// Moves the calling process in, where it was not cloned into it ([`Cgroup::dir_fd`]). It must have one thread.
+    /// What the container's first process enters through, where it is not cloned into it ([`Cgroup::dir_fd`]).
     ///
     /// # Errors
     /// [`CgroupError::Write`].
-    pub fn enter(&self) -> Result<(), CgroupError> {
-        self.sides.iter().try_for_each(|side| side.enter())
+    pub fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
+        let mut all = Vec::new();
+        for side in &self.sides {
+            all.extend(side.entrances()?);
+        }
+        Ok(all)
     }
 
     /// PIDs of every process in it and below it, in order.
@@ -169,6 +173,14 @@ impl Cgroup {
             std::thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_millis(20));
         }
+    }
+
+    /// Sends SIGKILL to every process in it, and does not wait.
+    ///
+    /// # Errors
+    /// [`CgroupError`] naming the file.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        self.kill_once(&self.processes()?)
     }
 
     fn kill_once(&self, pids: &[i32]) -> Result<(), CgroupError> {

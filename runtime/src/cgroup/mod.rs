@@ -8,6 +8,7 @@
 //! unified, and is the oracle of the tests (set through ours, read through theirs); `docs/adr/0003` says why it does no more.
 
 mod check;
+mod entrance;
 mod error;
 mod file;
 mod group;
@@ -21,6 +22,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
+pub use entrance::Entrance;
 pub use error::CgroupError;
 pub use group::{Cgroup, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
@@ -125,8 +127,8 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn write(&self, resources: &Resources) -> Result<(), CgroupError>;
     /// Reads the limits of its controllers.
     fn read(&self) -> Result<Effective, CgroupError>;
-    /// Moves the calling process in, unless it was cloned into it. It must have one thread.
-    fn enter(&self) -> Result<(), CgroupError>;
+    /// What a process enters through that was not cloned into it.
+    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError>;
     /// Every process in it and below it.
     fn processes(&self) -> Result<Vec<i32>, CgroupError>;
     /// Usage of its controllers.

@@ -7,14 +7,15 @@ use std::path::Path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
-use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, fchown, sethostname, setsid};
+use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, sethostname, setresgid, setresuid, setsid};
 use oci_spec::runtime::LinuxNamespaceType;
 use std::os::fd::AsFd as _;
 
 use super::channel::{ChildEnds, StartFailure};
-use super::{init, main_process};
+use super::{gate, init, main_process};
 use crate::bundle::{InitMode, Plan};
-use crate::cgroup::Cgroup;
+use crate::cgroup::Entrance;
+use crate::namespaces::Namespaces;
 use crate::{rootfs, sys};
 
 /// What the clone needs beside the plan.
@@ -30,20 +31,33 @@ pub(super) struct Prepared<'a> {
     pub(super) plan: &'a Plan,
     /// A directory to mount on.
     pub(super) scratch: &'a Path,
-    pub(super) cgroup: &'a Cgroup,
+    pub(super) namespaces: &'a Namespaces,
+    /// The mount namespace to join, if it is another container's.
+    pub(super) joined_mounts: Option<&'a OwnedFd>,
+    pub(super) entrances: &'a [Entrance],
     pub(super) v1_controllers: Vec<String>,
+    /// Where to wait for ids and mounts, if the ids are not the host's.
+    pub(super) gate: OwnedFd,
 }
 
 /// The clone's whole life. Never returns.
 pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     // First of all: nothing of the supervisor's (its socket, its logs, the host's cgroup directory) may be reachable from inside, and the channels must
     // close when the supervisor dies, not when its clone does.
-    let kept = [ends.status.as_fd(), ends.failure.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    let mut kept = vec![ends.status.as_fd(), ends.failure.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
+    kept.push(prepared.gate.as_fd());
+    kept.extend(prepared.entrances.iter().map(Entrance::as_fd));
+    kept.extend(prepared.joined_mounts.map(OwnedFd::as_fd));
     let closed = sys::close_copies_from(3, &kept);
     let ready = closed.map_err(|error| StartFailure::new("close the supervisor's descriptors", "", &error));
-    match ready.and_then(|()| prepare(prepared, &ends, stdio)) {
+    let prepared_main = ready.and_then(|()| prepare(prepared, &ends, stdio)).and_then(|main| {
+        // What was needed on the way (the gate, the cgroup's files) is not for PID 1, which stays.
+        let closed = sys::close_copies_from(3, &[ends.status.as_fd(), ends.failure.as_fd()]);
+        step("close descriptors", closed).map(|()| main)
+    });
+    match prepared_main {
         Ok(main) => match prepared.plan.mode {
-            InitMode::Init => init::run(main, ends),
+            InitMode::Init => init::run(main, ends, prepared.namespaces.is_new(LinuxNamespaceType::Pid)),
             InitMode::Direct => main.execute(&ends),
         },
         Err(failure) => {
@@ -54,35 +68,62 @@ pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
 }
 
 fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<main_process::Main, StartFailure> {
-    let Prepared { plan, scratch, cgroup, v1_controllers } = prepared;
+    let Prepared { plan, scratch, namespaces, .. } = prepared;
     die_with_supervisor(ends).map_err(|error| StartFailure::new("watch the supervisor", "", &error))?;
-    let step = |stage: &str, result: io::Result<()>| result.map_err(|error| StartFailure::new(stage, "", &error));
     step("begin a session", setsid().map(drop).map_err(io::Error::from))?;
     step("leave the agent's session keyring", sys::join_new_session_keyring())?;
     be_ordinary();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    let given = if namespaces.maps_ids() { Some(become_root_inside(&prepared.gate)?) } else { None };
     let main = main_process::Main::of(&plan.spec)?;
-    if has(plan, LinuxNamespaceType::Network) {
+    if namespaces.is_new(LinuxNamespaceType::Network) {
         step("bring up the loopback device", sys::loopback_up())?;
     }
-    if let Some(hostname) = plan.spec.hostname().as_ref().filter(|_| has(plan, LinuxNamespaceType::Uts)) {
+    if let Some(hostname) = plan.spec.hostname() {
         step("set the host name", sethostname(hostname).map_err(io::Error::from))?;
     }
-    let root = rootfs::build(plan, scratch)?;
-    // On v1; on v2 it was cloned into it. As late as this, so that the set-up is not charged to the container.
-    cgroup.enter().map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
-    if has(plan, LinuxNamespaceType::Cgroup) {
-        // Only now: the namespace's root is the cgroup the process is in at this moment (cgroup_namespaces(7)).
-        step("make a cgroup namespace", unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from))?;
-    }
-    rootfs::enter(root, &plan.spec, v1_controllers)?;
-    step("set up stdio", connect(stdio, plan))?;
+    let Some(mounts) = prepared.joined_mounts else {
+        let root = rootfs::build(plan, namespaces, scratch, given)?;
+        enter_cgroup(prepared)?;
+        rootfs::enter(root, &plan.spec, &prepared.v1_controllers)?;
+        step("set up stdio", connect(stdio))?;
+        return Ok(main);
+    };
+    enter_cgroup(prepared)?;
+    // Its root becomes this process' root (setns(2)).
+    step("join the mount namespace", sys::setns(mounts.as_fd(), libc::CLONE_NEWNS))?;
+    step("set up stdio", connect(stdio))?;
     Ok(main)
 }
 
-fn has(plan: &Plan, kind: LinuxNamespaceType) -> bool {
-    let namespaces = plan.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    namespaces.into_iter().flatten().any(|namespace| namespace.typ() == kind)
+fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
+    result.map_err(|error| StartFailure::new(stage, "", &error))
+}
+
+/// On v1; on v2 it was cloned into it. As late as this, so that the set-up is not charged to the container.
+fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
+    let entered = prepared.entrances.iter().try_for_each(Entrance::enter);
+    entered.map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
+    if prepared.namespaces.is_new(LinuxNamespaceType::Cgroup) {
+        // Only now: the namespace's root is the cgroup the process is in at this moment (cgroup_namespaces(7)).
+        step("make a cgroup namespace", unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from))?;
+    }
+    Ok(())
+}
+
+/// Waits for the ids, and takes those of the container's root; the mounts that came with them.
+fn become_root_inside(gate: &OwnedFd) -> Result<Vec<OwnedFd>, StartFailure> {
+    let mounts = gate::wait(gate).map_err(|error| StartFailure::new("wait for the user ids", "", &error))?;
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    let changed = sys::set_groups(&[]).and_then(|()| {
+        setresgid(gid, gid, gid)?;
+        setresuid(uid, uid, uid)?;
+        // The change has cleared it (prctl(2), PR_SET_PDEATHSIG).
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+        Ok(())
+    });
+    step("become the container's root", changed)?;
+    Ok(mounts)
 }
 
 /// A container without a supervisor would have nobody to keep its exit: it ends with it. The supervisor may have died before the
@@ -102,20 +143,15 @@ fn be_ordinary() {
     sys::reset_nice();
 }
 
-/// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The output pipes belong to the command's
-/// user, so that it can open `/dev/stdout`. The originals are closed: the pipes' ends must come from the command.
-fn connect(stdio: Stdio, plan: &Plan) -> io::Result<()> {
+/// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the pipes' ends must
+/// come from the command.
+fn connect(stdio: Stdio) -> io::Result<()> {
     let null = match std::fs::File::open("/dev/null") {
         Ok(null) => OwnedFd::from(null),
         // A root without one: a pipe that nobody writes to reads the same.
         Err(_) => nix::unistd::pipe()?.0,
     };
     dup2_stdin(&null)?;
-    if let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) {
-        for pipe in [&stdio.stdout, &stdio.stderr] {
-            fchown(pipe, Some(Uid::from_raw(user.uid())), Some(Gid::from_raw(user.gid())))?;
-        }
-    }
     dup2_stdout(&stdio.stdout)?;
     dup2_stderr(&stdio.stderr)?;
     Ok(())

@@ -11,13 +11,15 @@ use super::main_process::{Main, leave};
 use super::say::say;
 use crate::host::INIT_COMM;
 use crate::security::drop_all_but_kill;
-use crate::sys::{self, Cloned};
+use crate::sys::{self, ChildOf, Cloned};
 
-/// Forks main and stays as PID 1. Never returns.
-pub(super) fn run(main: Main, ends: ChildEnds) -> ! {
+/// Forks main and stays as PID 1. Never returns. In a PID namespace that is not the container's own it is not PID 1, and has itself given the orphans that
+/// would be.
+pub(super) fn run(main: Main, ends: ChildEnds, own_pids: bool) -> ! {
     // Blocked before the fork, so that no signal is lost between it and the loop; main unblocks them for itself.
     let blocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(io::Error::from);
-    let forked = blocked.and_then(|()| sys::clone_process(0, None));
+    let adopting = if own_pids { Ok(()) } else { nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from) };
+    let forked = blocked.and(adopting).and_then(|()| sys::clone_process(0, None, ChildOf::Us));
     let main_pid = match forked {
         Ok(Cloned::Child) => main.execute(&ends),
         Ok(Cloned::Parent { pid, pidfd }) => {

@@ -11,6 +11,7 @@
 
 mod channel;
 mod child;
+mod gate;
 mod init;
 mod logs;
 mod main_process;

@@ -34,6 +34,15 @@ impl Inside {
         Ok(Self { root })
     }
 
+    /// A root that came unattached. It is put over the old one, which is the only place that is certain to be there; who looks for a path from
+    /// the root goes on finding the old one until the pivot.
+    pub(super) fn attach(tree: OwnedFd) -> Outcome<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let place = open("/", flags, Mode::empty()).during("open", "/")?;
+        sys::attach_tree(tree.as_fd(), place.as_fd()).during("attach the root file system", "/")?;
+        Ok(Self { root: tree })
+    }
+
     /// Opens what is at `path` inside; `None` if there is nothing.
     pub(super) fn find(&self, path: &Path) -> Outcome<Option<OwnedFd>> {
         match self.look(path, Resolve::InRoot) {

@@ -6,15 +6,20 @@
 
 mod dev;
 mod inside;
+mod mapped;
 mod mount;
 mod options;
 mod root;
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use nix::mount::{MntFlags, umount2};
 use oci_spec::runtime::Spec;
 
 use crate::bundle::{Plan, Rootfs};
+use crate::namespaces::Namespaces;
+use crate::namespaces::ids::Ids;
 
 pub(crate) use mount::Step;
 
@@ -49,20 +54,61 @@ pub(crate) struct Root {
     readonly: bool,
 }
 
-/// Makes the root and everything in it that does not depend on the container's cgroup.
-pub(crate) fn build(plan: &Plan, scratch: &Path) -> Outcome<Root> {
+/// The user namespace of a container whose ids are not the host's.
+#[derive(Debug)]
+pub(crate) struct Mapped {
+    pub(crate) user: OwnedFd,
+    pub(crate) ids: Ids,
+}
+
+/// In the supervisor, for a container whose ids are not the host's: the mounts of the host's file systems, unattached; first the root, then those
+/// of the specification in its order.
+pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapped: &Mapped) -> Outcome<Vec<OwnedFd>> {
     mount::detach_from_host()?;
-    let path = match &plan.rootfs {
-        Rootfs::Directory { path } => root::directory(path)?,
-        Rootfs::HostShared { upper_bytes, hidden } => root::host_shared(scratch, *upper_bytes, hidden)?,
+    let mut made = vec![match &plan.rootfs {
+        Rootfs::Directory { path } => mapped::directory(path, mapped)?,
+        Rootfs::HostShared { upper_bytes, hidden } => {
+            root::host_shared(scratch, *upper_bytes, hidden, Some(mapped))?;
+            let tree = mapped::tree(&scratch.join(root::MERGED))?;
+            // The layers are the overlay's own by now; what is mounted over the scratch directory would hide it from the supervisor.
+            umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
+            tree
+        }
+    }];
+    for step in mounts(&plan.spec).filter(|step| step.is_the_hosts(namespaces)) {
+        made.push(step.unattached(mapped)?);
+    }
+    if made.len() > crate::sys::FDS_MAX {
+        return Err(inside::failure("mount", Path::new("/"), "more than 252 mounts are the host's"));
+    }
+    Ok(made)
+}
+
+/// Makes the root and everything in it that does not depend on the container's cgroup. `given` are the mounts of [`prepare`].
+pub(crate) fn build(
+    plan: &Plan,
+    namespaces: &Namespaces,
+    scratch: &Path,
+    given: Option<Vec<OwnedFd>>,
+) -> Outcome<Root> {
+    mount::detach_from_host()?;
+    let maps_ids = given.is_some();
+    let mut given = given.into_iter().flatten();
+    let inside = match (given.next(), &plan.rootfs) {
+        (Some(tree), _) => inside::Inside::attach(tree)?,
+        (None, Rootfs::Directory { path }) => inside::Inside::open(&root::directory(path)?)?,
+        (None, Rootfs::HostShared { upper_bytes, hidden }) => {
+            root::host_shared(scratch, *upper_bytes, hidden, None)?;
+            inside::Inside::open(&scratch.join(root::MERGED))?
+        }
     };
-    let inside = inside::Inside::open(&path)?;
     for step in mounts(&plan.spec) {
-        step.carry_out(&inside)?;
+        let tree = if maps_ids && step.is_the_hosts(namespaces) { given.next() } else { None };
+        step.carry_out(&inside, tree)?;
     }
     // Only into a /dev of the container's own; an image's is left as it is.
     if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
-        dev::populate(&inside)?;
+        dev::populate(&inside, if maps_ids { dev::Nodes::Bound } else { dev::Nodes::Made })?;
     }
     Ok(Root {
         inside,

@@ -1,14 +1,17 @@
 //! Mounts inside the new root.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use oci_spec::runtime::Mount;
+use oci_spec::runtime::{LinuxNamespaceType, Mount};
 
 use super::inside::{Inside, Kind, proc_path};
 use super::options::{self, Options};
-use super::{During as _, Outcome};
+use super::{During as _, Mapped, Outcome, mapped};
+use crate::namespaces::Namespaces;
+use crate::sys;
 
 const NONE: Option<&str> = None;
 
@@ -34,13 +37,34 @@ impl<'a> Step<'a> {
         Self { destination: mount.destination(), source, kind, options }
     }
 
-    pub(super) fn carry_out(&self, inside: &Inside) -> Outcome<()> {
+    /// Whether what is mounted is the host's, so that a container with ids of its own has no right to mount it: binds, and `/sys` when the network it shows
+    /// is not the container's.
+    pub(super) fn is_the_hosts(&self, namespaces: &Namespaces) -> bool {
+        let foreign_sys = self.kind == "sysfs" && !namespaces.is_new(LinuxNamespaceType::Network);
+        self.options.flags.contains(MsFlags::MS_BIND) || foreign_sys
+    }
+
+    /// The host's side of it, attached nowhere.
+    pub(super) fn unattached(&self, mapped: &Mapped) -> Outcome<OwnedFd> {
+        if self.kind == "sysfs" {
+            return mapped::copy(Path::new("/sys"), true, 0, None);
+        }
+        mapped::copy(self.source, self.options.flags.contains(MsFlags::MS_REC), 0, Some(mapped))
+    }
+
+    pub(super) fn carry_out(&self, inside: &Inside, tree: Option<OwnedFd>) -> Outcome<()> {
         let stage = "mount";
         let subject = || format!("{} ({})", self.destination.display(), self.kind);
-        let bind = self.options.flags.contains(MsFlags::MS_BIND);
-        let kind = if bind && self.source.is_file() { Kind::File } else { Kind::Directory };
+        let bind = self.options.flags.contains(MsFlags::MS_BIND) || tree.is_some();
+        let file = tree.as_ref().map_or_else(|| self.source.is_file(), |tree| Path::new(&proc_path(tree)).is_file());
+        let kind = if bind && file { Kind::File } else { Kind::Directory };
         let found = inside.target(self.destination, kind)?;
         let target = proc_path(&found);
+        if let Some(tree) = &tree {
+            sys::attach_tree(tree.as_fd(), found.as_fd()).during(stage, subject())?;
+            let rest = self.options.flags - MsFlags::MS_BIND - MsFlags::MS_REC;
+            return add_flags(&proc_path(tree), rest).during(stage, subject());
+        }
         if !bind {
             let data = Some(self.options.data.as_str());
             return mount(Some(self.source), target.as_str(), Some(self.kind), self.options.flags, data)

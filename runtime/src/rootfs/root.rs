@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use nix::unistd::chdir;
 
 use super::inside::failure;
 use super::mount::add_flags;
-use super::{During as _, Outcome};
+use super::{During as _, Mapped, Outcome, mapped};
+use crate::namespaces::ids::Ids;
 use crate::sys;
 
 /// Directories that containers on the host's root get empty, with their modes.
@@ -32,9 +34,17 @@ pub(super) fn directory(path: &Path) -> Outcome<PathBuf> {
     Ok(path.to_owned())
 }
 
+/// Where [`host_shared`] makes the root, below its scratch directory.
+pub(super) const MERGED: &str = "merged";
+
 /// The host's root under a layer in memory. That layer is a tmpfs of its own because the kernel refuses an upper layer that
 /// lies within the lower one (ELOOP); its pages are charged to the container. `scratch` is any directory to mount it on.
-pub(super) fn host_shared(scratch: &Path, upper_bytes: u64, hidden: &[PathBuf]) -> Outcome<PathBuf> {
+pub(super) fn host_shared(
+    scratch: &Path,
+    upper_bytes: u64,
+    hidden: &[PathBuf],
+    mapped: Option<&Mapped>,
+) -> Outcome<()> {
     if upper_bytes == 0 {
         return Err(failure("mount the writable layer", scratch, "its size must not be 0, which would mean no limit"));
     }
@@ -43,30 +53,41 @@ pub(super) fn host_shared(scratch: &Path, upper_bytes: u64, hidden: &[PathBuf]) 
     let options = format!("size={upper_bytes},nr_inodes={inodes},mode=755");
     mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::MS_NODEV, Some(options.as_str()))
         .during("mount the writable layer", scratch.display())?;
-    for name in ["upper", "work", "merged"] {
+    for name in ["lower", "upper", "work", MERGED] {
         let path = scratch.join(name);
         fs::create_dir(&path).during("make", path.display())?;
     }
     let upper = scratch.join("upper");
     // The merged root has the upper layer's owner and mode.
-    be_like(&upper, Path::new("/")).during("make", upper.display())?;
+    let ids = mapped.map(|mapped| &mapped.ids);
+    be_like(&upper, Path::new("/"), ids).during("make", upper.display())?;
     for (path, mode) in EMPTY {
-        hide(&upper, Path::new(path), mode)?;
+        hide(&upper, Path::new(path), mode, ids)?;
     }
     for path in hidden {
-        hide(&upper, path, 0o700)?;
+        hide(&upper, path, 0o700, ids)?;
     }
     // Relative names, because a comma or colon in a path would mean something to overlayfs.
     chdir(scratch).during("change to", scratch.display())?;
-    let layers = "lowerdir=/,upperdir=upper,workdir=work";
-    mount(Some("overlay"), "merged", Some("overlay"), MsFlags::MS_NODEV, Some(layers))
+    let lower = match mapped {
+        None => "/",
+        Some(mapped) => {
+            let tree = mapped::copy(Path::new("/"), false, 0, Some(mapped))?;
+            let place = fs::File::open("lower").during("open", "lower")?;
+            sys::attach_tree(tree.as_fd(), place.as_fd()).during("attach the host's root", "/")?;
+            "lower"
+        }
+    };
+    let layers = format!("lowerdir={lower},upperdir=upper,workdir=work");
+    mount(Some("overlay"), MERGED, Some("overlay"), MsFlags::MS_NODEV, Some(layers.as_str()))
         .during("share the host's root (overlay)", "/")?;
-    Ok(scratch.join("merged"))
+    // Back: the current directory would keep the scratch directory's file system busy.
+    chdir("/").during("change to", "/")
 }
 
 /// Makes a directory of the lower layer appear empty: an opaque one above it (overlayfs.rst, "whiteouts and opaque directories"). A path that leads through links
 /// is hidden where it really is; links to it then lead to the empty one. What the host does not have needs no hiding.
-fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
+fn hide(upper: &Path, path: &Path, mode: u32, ids: Option<&Ids>) -> Outcome<()> {
     let Ok(real) = fs::canonicalize(path) else {
         return Ok(());
     };
@@ -80,7 +101,7 @@ fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
         below.push(part);
         match fs::create_dir(&above) {
             // A merged directory shows the upper layer's owner and mode: they must be the ones the host's has.
-            Ok(()) => be_like(&above, &below).during("make", above.display())?,
+            Ok(()) => be_like(&above, &below, ids).during("make", above.display())?,
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).during("make", above.display()),
         }
@@ -90,9 +111,13 @@ fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
     sys::set_xattr(&target, c"trusted.overlay.opaque", b"y").during("hide", path.display())
 }
 
-/// Gives a directory another one's owner and mode.
-fn be_like(to: &Path, from: &Path) -> std::io::Result<()> {
+/// Gives a directory another one's owner (as the container's ids show it) and mode.
+fn be_like(to: &Path, from: &Path, ids: Option<&Ids>) -> std::io::Result<()> {
     let like = fs::symlink_metadata(from)?;
-    std::os::unix::fs::chown(to, Some(like.uid()), Some(like.gid()))?;
+    let (uid, gid) = match ids {
+        Some(ids) => (ids.users.shown(like.uid()), ids.groups.shown(like.gid())),
+        None => (like.uid(), like.gid()),
+    };
+    std::os::unix::fs::chown(to, Some(uid), Some(gid))?;
     fs::set_permissions(to, like.permissions())
 }

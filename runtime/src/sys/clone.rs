@@ -15,21 +15,35 @@ pub(crate) enum Cloned {
     Parent { pid: i32, pidfd: OwnedFd },
 }
 
+/// Whose child a clone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildOf {
+    /// The calling process'.
+    Us,
+    /// The calling process' parent's (`CLONE_PARENT`).
+    OurParent,
+}
+
 /// Clones this process, like fork(2), into new namespaces (`CLONE_NEW*` flags), and into a v2 cgroup if one is given.
 ///
 /// # Errors
 /// The kernel's, or `EBUSY` when this process has more than one thread: the child would have only the calling one, and locks held
 /// by the others (the allocator's among them) would stay locked in it for ever.
-pub(crate) fn clone_process(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
-    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+pub(crate) fn clone_process(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, of: ChildOf) -> io::Result<Cloned> {
+    if !has_one_thread() {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     let mut pidfd: RawFd = -1;
     let into = if cgroup.is_some() { INTO_CGROUP } else { 0 };
+    // A sibling's end is told the way the caller's own is; another signal is EINVAL.
+    let (sibling, exit_signal) = match of {
+        ChildOf::Us => (0, libc::SIGCHLD as u64),
+        ChildOf::OurParent => (libc::CLONE_PARENT as u64, 0),
+    };
     let mut args = CloneArgs {
-        flags: namespaces | libc::CLONE_PIDFD as u64 | into,
+        flags: namespaces | libc::CLONE_PIDFD as u64 | into | sibling,
         pidfd: (&raw mut pidfd) as u64,
-        exit_signal: libc::SIGCHLD as u64,
+        exit_signal,
         cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..CloneArgs::default()
     };
@@ -45,6 +59,13 @@ pub(crate) fn clone_process(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> 
             Ok(Cloned::Parent { pid: pid as i32, pidfd })
         }
     }
+}
+
+/// Asks the kernel, because `/proc` may be another PID namespace's: unsharing what only threads share changes nothing in a process with one thread, and is `EINVAL`
+/// in others (unshare(2), `CLONE_THREAD`).
+fn has_one_thread() -> bool {
+    // SAFETY: takes a plain number.
+    unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
 }
 
 /// `struct clone_args` (linux/sched.h), as of CLONE_INTO_CGROUP (Linux 5.7).

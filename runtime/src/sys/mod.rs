@@ -6,16 +6,22 @@
 mod capability;
 mod clone;
 mod fs;
+mod namespace;
 mod net;
 mod process;
+mod rights;
+mod tree;
 
 pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
 };
-pub(crate) use clone::{Cloned, clone_process};
+pub(crate) use clone::{ChildOf, Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use namespace::{NEWTIME, namespace_kind, setns, unshare_time};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
-    pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child,
+    pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child, wait_for,
 };
+pub(crate) use rights::{FDS_MAX, receive_fds};
+pub(crate) use tree::{ATTR_NODEV, attach_tree, clone_tree, set_attributes};

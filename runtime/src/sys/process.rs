@@ -170,3 +170,21 @@ pub(crate) fn wait_child(pid: i32) -> io::Result<Option<i32>> {
         _ => Ok(Some(status)),
     }
 }
+
+/// Waits until a child has ended, and reaps it: its raw wait status (wait(2)).
+///
+/// # Errors
+/// `ECHILD` when it is none.
+pub(crate) fn wait_for(pid: i32) -> io::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: `status` outlives the call.
+        if unsafe { libc::waitpid(pid, &raw mut status, 0) } >= 0 {
+            return Ok(status);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
+}

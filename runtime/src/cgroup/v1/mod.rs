@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{Backend, CgroupError, Controller, Effective, Entrance, OomEvent, OomEventKind, Resources, Stats, file};
 
 /// The v1 side of a container's cgroup.
 #[derive(Debug)]
@@ -56,10 +56,8 @@ impl Backend for V1 {
         limits::read(self)
     }
 
-    /// By `0` in `tasks`: for a thread that moves itself the kernel needs no lock over all of the machine's forks, which a PID in `cgroup.procs`
-    /// waits for, 7 to 15 ms after a pause (since Linux 5.5; cgroup_procs_write_start in kernel/cgroup/cgroup.c).
-    fn enter(&self) -> Result<(), CgroupError> {
-        self.all().try_for_each(|directory| file::write(&directory, "tasks", "0"))
+    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
+        self.all().map(|directory| Entrance::open(&directory)).collect()
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Backend, CgroupError, Controller, Effective, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{Backend, CgroupError, Controller, Effective, Entrance, OomEvent, OomEventKind, Resources, Stats, file};
 
 /// The v2 side of a container's cgroup.
 #[derive(Debug)]
@@ -69,9 +69,9 @@ impl Backend for V2 {
         limits::read(self)
     }
 
-    fn enter(&self) -> Result<(), CgroupError> {
+    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
         // It was cloned into it.
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {

@@ -169,7 +169,8 @@ impl Container {
         }
         let sent = match (scope, &self.main) {
             // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
-            (Scope::All, _) if signal == SIGKILL => send(&parts.init, signal),
+            (Scope::All, _) if signal == SIGKILL && parts.own_pids => send(&parts.init, signal),
+            (Scope::All, _) if signal == SIGKILL => parts.cgroup.kill().map_err(|error| error.to_string()),
             (Scope::All, _) => self.signal_all(signal, parts),
             (Scope::Main, Some(main)) => send(main, signal),
             (Scope::Main, None) if signal == SIGKILL => send(&parts.init, signal),
@@ -248,6 +249,12 @@ impl Container {
         self.hear(parts);
         if self.failure.is_none() && self.started.is_none() {
             self.executed_or_failed(parts);
+        }
+        // Where it has no PID namespace of its own, its processes outlive the first one.
+        if !parts.own_pids
+            && let Err(error) = parts.cgroup.kill_all()
+        {
+            say_error(&error);
         }
         // Everything of the container has died with PID 1. Somebody else may have got hold of a pipe's other end, and never stop writing; so what
         // is taken is what the pipe can hold.

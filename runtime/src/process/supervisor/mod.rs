@@ -6,6 +6,8 @@
 mod clients;
 mod container;
 mod events;
+mod first;
+mod ids;
 mod oom;
 mod start;
 

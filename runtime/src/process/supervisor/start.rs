@@ -1,19 +1,23 @@
 //! From a plan to a clone that is setting itself up.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::rc::Rc;
 
 use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
+use nix::unistd::{Gid, Uid, fchown, pipe2};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
+use super::{first, ids};
 use crate::bundle::Plan;
 use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
+use crate::namespaces::ids::Ids;
+use crate::namespaces::join::Joined;
+use crate::namespaces::{Namespaces, time};
 use crate::process::channel::{self, StartFailure, SupervisorEnds};
-use crate::process::child;
 use crate::process::say::say_error;
+use crate::process::{child, gate};
 use crate::spec;
 use crate::sys::{self, Cloned};
 
@@ -24,6 +28,8 @@ pub(super) struct Parts {
     pub(super) effective: Effective,
     pub(super) init_pid: i32,
     pub(super) init: OwnedFd,
+    /// PID 1 is ours, and its end is everybody's (pid_namespaces(7)).
+    pub(super) own_pids: bool,
     pub(super) ends: SupervisorEnds,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
@@ -57,26 +63,98 @@ fn launch(
     // Limits first, so that nothing ever runs in it without them.
     let effective = cgroup.apply(resources).map_err(of_cgroup("set the limits"))?;
     let oom = cgroup.oom_event().map_err(of_cgroup("watch for OOM kills"))?;
+    let entrances = cgroup.entrances().map_err(of_cgroup("open the cgroup"))?;
+    let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
+    if !namespaces.maps_ids() {
+        own([&stdout, &stderr], plan, None)?;
+    }
+    let (gate, child_gate) = gate::pair().map_err(step("make the gate"))?;
+    let prepared = child::Prepared {
+        plan,
+        scratch: container.paths().run(),
+        namespaces: &namespaces,
+        joined_mounts: joined.get(LinuxNamespaceType::Mount),
+        entrances: &entrances,
+        v1_controllers: v1_mounts(hierarchies),
+        gate: child_gate,
+    };
     let stdio = child::Stdio { stdout: child_stdout, stderr: child_stderr };
-    let prepared =
-        child::Prepared { plan, scratch: container.paths().run(), cgroup, v1_controllers: v1_mounts(hierarchies) };
 
     // From here on something of the caller's may run: a later agent must not start this attempt again.
     let marker = container.paths().launch_marker();
     std::fs::write(&marker, plan.attempt.to_string())
         .map_err(|error| StartFailure::new("write", &marker.to_string_lossy(), &error))?;
-    let cloned = sys::clone_process(namespaces(plan), cgroup.dir_fd());
-    match cloned.map_err(|error| StartFailure::new("clone the first process", "", &error))? {
+    match first::clone(&namespaces, &joined, cgroup.dir_fd())? {
         Cloned::Child => child::run(&prepared, child_ends, stdio),
         // The clone's ends are dropped here: the channels close with it.
         Cloned::Parent { pid, pidfd } => {
-            Ok(Parts { cgroup: cgroup.clone(), effective, init_pid: pid, init: pidfd, ends, stdout, stderr, oom })
+            drop((prepared, child_ends, stdio));
+            let own_pids = namespaces.is_new(LinuxNamespaceType::Pid);
+            let parts = Parts {
+                cgroup: cgroup.clone(),
+                effective,
+                init_pid: pid,
+                init: pidfd,
+                own_pids,
+                ends,
+                stdout,
+                stderr,
+                oom,
+            };
+            if !namespaces.maps_ids() {
+                return Ok(parts);
+            }
+            let given = ids::give(plan, &namespaces, container.paths().run(), pid);
+            let given = given.and_then(|(ids, mounts)| {
+                own([&parts.stdout, &parts.stderr], plan, Some(&ids))?;
+                gate::open(&gate, &mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
+            });
+            match given {
+                Ok(()) => Ok(parts),
+                Err(failure) => Err(give_up(&parts, failure)),
+            }
         }
     }
+}
+
+/// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
+fn own(pipes: [&OwnedFd; 2], plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
+    let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) else { return Ok(()) };
+    let (uid, gid) = match ids {
+        Some(ids) => (ids.users.shown(user.uid()), ids.groups.shown(user.gid())),
+        None => (user.uid(), user.gid()),
+    };
+    for pipe in pipes {
+        fchown(pipe, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+            .map_err(|error| StartFailure::new("give the output pipes to the command", "", &error.into()))?;
+    }
+    Ok(())
+}
+
+/// Takes a first process along that could not be equipped. It may have said why it ended before that; then that is the reason.
+fn give_up(parts: &Parts, failure: StartFailure) -> StartFailure {
+    // One that has ended already is as well.
+    let _ = sys::pidfd_send_signal(parts.init.as_fd(), libc::SIGKILL);
+    if let Err(error) = sys::wait_for(parts.init_pid) {
+        say_error(&error);
+    }
+    failure
+}
+
+/// The namespaces, those of others open.
+fn namespaces(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Namespaces, Joined), StartFailure> {
+    let namespaces = Namespaces::of(&plan.spec).map_err(|errors| refusal("read the namespaces", &errors.join("; ")))?;
+    let joined = Joined::open(&namespaces, &plan.peers, hierarchies)
+        .map_err(|(subject, error)| StartFailure::new("join the namespaces of", &subject, &error))?;
+    if namespaces.is_new(LinuxNamespaceType::Time) {
+        let offsets = time::offsets(&plan.spec).map_err(|errors| refusal("read the clocks", &errors.join("; ")))?;
+        time::make(&offsets).map_err(|error| StartFailure::new("make a time namespace", "", &error))?;
+    }
+    Ok((namespaces, joined))
 }
 
 /// The limits, if this host can enforce all of them.
@@ -97,22 +175,6 @@ fn abandon(cgroup: &Cgroup, failure: StartFailure) -> StartFailure {
     failure
 }
 
-fn namespaces(plan: &Plan) -> u64 {
-    let listed = plan.spec.linux().as_ref().and_then(|linux| linux.namespaces().as_ref());
-    let flag = |kind| match kind {
-        LinuxNamespaceType::Pid => libc::CLONE_NEWPID,
-        LinuxNamespaceType::Mount => libc::CLONE_NEWNS,
-        LinuxNamespaceType::Uts => libc::CLONE_NEWUTS,
-        LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC,
-        LinuxNamespaceType::Network => libc::CLONE_NEWNET,
-        // Made later, in the cgroup; refused earlier, by the check.
-        LinuxNamespaceType::Cgroup | LinuxNamespaceType::User | LinuxNamespaceType::Time => 0,
-    };
-    // The flags are bits of a C int; CLONE_NEWNET and its like are positive.
-    let bits = listed.into_iter().flatten().fold(0, |bits, namespace| bits | flag(namespace.typ()));
-    u64::from(bits.cast_unsigned())
-}
-
 /// Controllers as v1 mounts name them, those of one mount joined by commas. Empty on v2.
 fn v1_mounts(hierarchies: &Hierarchies) -> Vec<String> {
     let mut by_mount: Vec<(std::path::PathBuf, String)> = Vec::new();
@@ -131,7 +193,7 @@ fn v1_mounts(hierarchies: &Hierarchies) -> Vec<String> {
     by_mount.into_iter().map(|(_, names)| names).collect()
 }
 
-fn refusal(stage: &str, why: &str) -> StartFailure {
+pub(super) fn refusal(stage: &str, why: &str) -> StartFailure {
     StartFailure { stage: stage.to_owned(), message: why.to_owned(), errno: None }
 }
 

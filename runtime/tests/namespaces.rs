@@ -1,0 +1,327 @@
+//! Namespaces: new ones, the host's, and other containers'; user ids of one's own. Needs root.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
+
+mod bench;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use bench::*;
+use serde_json::{Value, json};
+use tweendeck_runtime::bundle::{Peer, Plan, Rootfs};
+use tweendeck_runtime::control::{Request, Scope, Status};
+use tweendeck_runtime::exit::{ExitRecord, Outcome};
+
+/// First of the host's ids that the containers here have.
+const FIRST: u32 = 1_879_000_000;
+const COUNT: u32 = 65_536;
+
+fn with(mut plan: Plan, change: impl FnOnce(&mut Value)) -> Plan {
+    let mut spec = serde_json::to_value(&plan.spec).unwrap();
+    change(&mut spec);
+    plan.spec = serde_json::from_value(spec).unwrap();
+    plan
+}
+
+/// The plan's container gets user ids of its own.
+fn mapped(plan: Plan) -> Plan {
+    with(plan, |spec| {
+        let map = json!([{"containerID": 0, "hostID": FIRST, "size": COUNT}]);
+        spec["linux"]["uidMappings"] = map.clone();
+        spec["linux"]["gidMappings"] = map;
+        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    })
+}
+
+/// The plan's container has the namespace of a kind from elsewhere: the host's, or the one at a path.
+fn sharing(plan: Plan, kind: &str, path: Option<String>) -> Plan {
+    with(plan, |spec| {
+        let namespaces = spec["linux"]["namespaces"].as_array_mut().unwrap();
+        namespaces.retain(|namespace| namespace["type"] != kind);
+        namespaces.extend(path.map(|path| json!({"type": kind, "path": path})));
+        if kind == "uts" {
+            spec.as_object_mut().unwrap().remove("hostname");
+        }
+    })
+}
+
+fn outcome_of(bench: &Bench, plan: &Plan) -> (ExitRecord, Vec<String>) {
+    let record = bench.run(plan);
+    let output = bench.output("stdout");
+    (record, output)
+}
+
+fn ok(bench: &Bench, plan: &Plan) -> Vec<String> {
+    let (record, output) = outcome_of(bench, plan);
+    assert_eq!(record.outcome, Outcome::Exited { code: 0 }, "{output:?}");
+    output
+}
+
+fn failure(record: ExitRecord) -> (String, String) {
+    let Outcome::StartFailed { stage, message, .. } = record.outcome else { panic!("{record:?}") };
+    (stage, message)
+}
+
+fn namespace(pid: i32, kind: &str) -> String {
+    fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn root_inside_is_nobody_outside_and_owns_its_files() {
+    let bench = Bench::new();
+    let script = "id -u; id -g; stat -c %u:%g / /etc/passwd /tmp; echo x > /tmp/new; stat -c %u /tmp/new; cat /proc/self/uid_map | tr -s ' '; \
+         chown 5:5 /tmp/new && stat -c %u /tmp/new; echo new >> /etc/hostname && echo written";
+    let output = ok(&bench, &mapped(with_rights(bench.plan(&["sh", "-c", script]))));
+    let map = format!(" 0 {FIRST} {COUNT}");
+    assert_eq!(output, ["0", "0", "0:0", "0:0", "0:0", "0", &map, "5", "written"]);
+    bench.assert_clean();
+}
+
+/// The rights that a container gets from the agent.
+fn with_rights(plan: Plan) -> Plan {
+    with(plan, |spec| {
+        let set = json!(["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETUID", "CAP_SETGID"]);
+        spec["process"]["capabilities"] = json!({"bounding": set, "effective": set, "permitted": set});
+    })
+}
+
+#[test]
+fn every_process_of_it_is_a_stranger_on_the_host() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&mapped(bench.plan(&["sleep", "1000"])));
+    let status = running(&launched);
+    for pid in [status.init_pid.unwrap(), status.main_pid.unwrap()] {
+        let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let uids = text.lines().find(|line| line.starts_with("Uid:")).unwrap().to_owned();
+        assert_eq!(uids, format!("Uid:\t{FIRST}\t{FIRST}\t{FIRST}\t{FIRST}"));
+        for kind in ["user", "pid", "mnt", "net", "ipc", "uts", "cgroup"] {
+            assert_ne!(namespace(pid, kind), namespace(std::process::id().cast_signed(), kind), "{kind}");
+        }
+    }
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    leave(&mut launched);
+    bench.assert_clean();
+}
+
+#[test]
+fn files_of_a_directory_keep_their_owners_whoever_looks() {
+    let bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    busybox(&root);
+    fs::write(root.join("file"), "").unwrap();
+    std::os::unix::fs::chown(root.join("file"), Some(7), Some(8)).unwrap();
+    let script = "stat -c %u:%g /file /bin; echo x > /made; chown 9:9 /made";
+    let mut plan = mapped(with_rights(bench.plan(&["/bin/sh", "-c", script])));
+    plan.rootfs = Rootfs::Directory { path: root.clone() };
+    assert_eq!(ok(&bench, &plan), ["7:8", "0:0"]);
+    let made = fs::metadata(root.join("made")).unwrap();
+    assert_eq!((made.uid(), made.gid()), (9, 9), "on disk they are the container's own");
+    bench.assert_clean();
+}
+
+fn busybox(root: &Path) {
+    for directory in ["bin", "proc", "dev", "sys", "tmp"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    for name in ["sh", "stat", "chown", "cat", "true", "mount", "umount"] {
+        std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_bind_shows_the_containers_ids_and_a_file_system_that_cannot_is_named() {
+    let bench = Bench::new();
+    let volume = bench.dir.path().join("volume");
+    fs::create_dir(&volume).unwrap();
+    std::os::unix::fs::chown(&volume, Some(3), Some(3)).unwrap();
+    let bound = |source: &str| {
+        let mut plan = mapped(with_rights(bench.plan(&["stat", "-c", "%u", "/mnt"])));
+        // What is hidden would hide the volume's parent only from the root, not from the bind.
+        plan = with(plan, |spec| {
+            let mount = json!({"destination": "/mnt", "type": "none", "source": source, "options": ["bind", "nosuid"]});
+            spec["mounts"].as_array_mut().unwrap().push(mount);
+        });
+        plan
+    };
+    assert_eq!(ok(&bench, &bound(volume.to_str().unwrap())), ["3"]);
+    let (stage, message) = failure(bench.run(&bound("/proc")));
+    assert_eq!(stage, "map the ids of");
+    assert!(message.starts_with("/proc: this kernel cannot map the ids of its file system"), "{message}");
+    bench.assert_clean();
+}
+
+#[test]
+fn ids_that_are_not_mapped_and_mappings_that_overlap_are_refused() {
+    let bench = Bench::new();
+    let plan = with(mapped(bench.plan(&["true"])), |spec| {
+        spec["process"]["user"] = json!({"uid": COUNT, "gid": 5, "additionalGids": [COUNT + 1]});
+    });
+    let (stage, message) = failure(bench.run(&plan));
+    assert_eq!(stage, "check the specification");
+    let expected =
+        "process.user: group 65537 is not in linux.gidMappings; process.user: user 65536 is not in linux.uidMappings";
+    assert_eq!(message, expected);
+    bench.assert_clean();
+}
+
+/// A container to share with, and the peer that a plan names it by.
+struct Host {
+    bench: Bench,
+    launched: tweendeck_runtime::launch::Launched,
+    status: Status,
+}
+
+impl Host {
+    fn start(plan: impl FnOnce(&Bench) -> Plan) -> Self {
+        let bench = Bench::new();
+        let launched = bench.launch(&plan(&bench));
+        let status = running(&launched);
+        Self { bench, launched, status }
+    }
+
+    fn main(&self) -> i32 {
+        self.status.main_pid.unwrap()
+    }
+
+    fn path(&self, kind: &str) -> Option<String> {
+        Some(format!("/proc/{}/ns/{kind}", self.main()))
+    }
+
+    fn peer(&self) -> Peer {
+        Peer { name: "other".into(), pid: self.main(), cgroup_path: self.bench.cgroup_path() }
+    }
+
+    fn end(mut self) {
+        self.launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+        leave(&mut self.launched);
+        self.bench.assert_clean();
+    }
+}
+
+const SHARED: [(&str, &str); 6] =
+    [("network", "net"), ("ipc", "ipc"), ("uts", "uts"), ("pid", "pid"), ("cgroup", "cgroup"), ("mount", "mnt")];
+
+#[test]
+fn each_namespace_can_be_anothers() {
+    let other = Host::start(|bench| bench.plan(&["sleep", "1000"]));
+    for (kind, file) in SHARED {
+        let bench = Bench::new();
+        let mut plan = sharing(bench.plan(&["readlink", &format!("/proc/self/ns/{file}")]), kind, other.path(file));
+        if kind == "mount" {
+            // Its /proc shows the processes of its own PID namespace.
+            plan = sharing(plan, "pid", other.path("pid"));
+        }
+        plan.peers = vec![other.peer()];
+        assert_eq!(ok(&bench, &plan), [namespace(other.main(), file)], "{kind}");
+        bench.assert_clean();
+    }
+    other.end();
+}
+
+#[test]
+fn a_pod_shares_user_ids_network_ipc_and_name() {
+    let other = Host::start(|bench| mapped(bench.plan(&["sleep", "1000"])));
+    let bench = Bench::new();
+    let script = "for kind in user net ipc uts; do readlink /proc/self/ns/$kind; done; stat -c %u /; id -u; hostname; ls /proc | grep -c '^[0-9]'";
+    let mut plan = bench.plan(&["sh", "-c", script]);
+    for (kind, file) in [("user", "user"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
+        plan = sharing(plan, kind, other.path(file));
+    }
+    plan.peers = vec![other.peer()];
+    let mut expected: Vec<String> = ["user", "net", "ipc", "uts"].map(|kind| namespace(other.main(), kind)).into();
+    expected.extend(["0", "0", "box", "4"].map(str::to_owned));
+    assert_eq!(ok(&bench, &plan), expected, "its processes are its own: init, sh, ls and grep");
+    bench.assert_clean();
+    other.end();
+}
+
+#[test]
+fn a_peer_that_has_gone_is_not_mistaken_for_who_has_its_pid() {
+    let bench = Bench::new();
+    let own = std::process::id().cast_signed();
+    let mut plan = sharing(bench.plan(&["true"]), "network", Some(format!("/proc/{own}/ns/net")));
+    plan.peers = vec![Peer { name: "other".into(), pid: own, cgroup_path: "tweendeck-test/other.ctr".into() }];
+    let (stage, message) = failure(bench.run(&plan));
+    assert_eq!(stage, "join the namespaces of");
+    assert_eq!(message, format!("container other (process {own}): that process is not the container's"));
+    bench.assert_clean();
+}
+
+#[test]
+fn a_path_that_is_another_kind_or_no_namespace_is_refused() {
+    let bench = Bench::new();
+    for (path, why) in [("/proc/self/ns/uts", "it is not a net namespace"), ("/etc/passwd", "it is no namespace")] {
+        let (stage, message) = failure(bench.run(&sharing(bench.plan(&["true"]), "network", Some(path.into()))));
+        assert_eq!((stage.as_str(), message), ("join the namespaces of", format!("{path}: {why}")));
+    }
+    bench.assert_clean();
+}
+
+#[test]
+fn the_hosts_processes_are_seen_only_when_asked_and_nothing_outlives_the_command() {
+    let bench = Bench::new();
+    let script =
+        "(trap '' TERM HUP; exec sleep 1000) & readlink /proc/self/ns/pid; ls -d /proc/1/ns > /dev/null; exit 3";
+    let plan = sharing(bench.plan(&["sh", "-c", script]), "pid", None);
+    let (record, output) = outcome_of(&bench, &plan);
+    assert_eq!(record.outcome, Outcome::Exited { code: 3 });
+    assert_eq!(output, [namespace(std::process::id().cast_signed(), "pid")]);
+    bench.assert_clean();
+}
+
+#[test]
+fn a_kill_reaches_everything_without_a_pid_namespace_too() {
+    let bench = Bench::new();
+    let plan = sharing(bench.plan(&["sh", "-c", "setsid sleep 1000 & sleep 1000"]), "pid", None);
+    let mut launched = bench.launch(&plan);
+    running(&launched);
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    leave(&mut launched);
+    bench.assert_clean();
+}
+
+#[test]
+fn clocks_are_the_containers_own() {
+    let bench = Bench::new();
+    let plan = with(bench.plan(&["sh", "-c", "cut -d. -f1 /proc/uptime; readlink /proc/self/ns/time"]), |spec| {
+        spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "time"}));
+        spec["linux"]["timeOffsets"] = json!({"boottime": {"secs": 1_000_000}, "monotonic": {"secs": 5}});
+    });
+    let output = ok(&bench, &plan);
+    let uptime: f64 = fs::read_to_string("/proc/uptime").unwrap().split(' ').next().unwrap().parse().unwrap();
+    let inside: f64 = output[0].parse().unwrap();
+    assert!((inside - uptime - 1_000_000.0).abs() < 60.0, "{inside} {uptime}");
+    assert_ne!(output[1], namespace(std::process::id().cast_signed(), "time"));
+    bench.assert_clean();
+}
+
+#[test]
+fn with_the_hosts_network_sys_is_there_for_a_stranger_too() {
+    let bench = Bench::new();
+    let plan = sharing(mapped(bench.plan(&["sh", "-c", "ls /sys/class/net; touch /sys/x 2>&1"])), "network", None);
+    let (_, output) = outcome_of(&bench, &plan);
+    assert!(output.contains(&"lo".to_owned()), "{output:?}");
+    assert!(output.last().unwrap().contains("Read-only file system"), "{output:?}");
+    bench.assert_clean();
+}
+
+#[test]
+fn a_killed_supervisor_takes_a_mapped_container_along() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&mapped(bench.plan(&["sleep", "1000"])));
+    let status = running(&launched);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(status.supervisor_pid), nix::sys::signal::Signal::SIGKILL)
+        .unwrap();
+    leave(&mut launched);
+    eventually("its processes are gone", || !exists(status.init_pid.unwrap()) && !exists(status.main_pid.unwrap()));
+    tweendeck_runtime::teardown::teardown(&bench.hierarchies, &bench.cgroup_path(), &bench.paths).unwrap();
+    bench.assert_clean();
+}
