@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
-use tweendeck_runtime::bundle::Paths;
+use tweendeck_proto::v1::IdRange;
+use tweendeck_runtime::bundle::{Paths, Plan};
 use tweendeck_runtime::cgroup;
 use tweendeck_runtime::control::ControlError;
 use tweendeck_runtime::exit::ExitRecord;
@@ -82,6 +83,19 @@ fn recover_one(host: &Host, name: &str) -> Option<Record> {
             None
         }
     }
+}
+
+/// User ids of everything in the run directory, known or not: what runs under them keeps them.
+#[must_use]
+pub fn id_ranges(host: &Host) -> Vec<IdRange> {
+    let names = run_directories(host).unwrap_or_default();
+    names.iter().filter_map(|name| id_range(host, name)).collect()
+}
+
+fn id_range(host: &Host, name: &str) -> Option<IdRange> {
+    let plan = Plan::load(&host.paths(name)).ok()?;
+    let mappings = plan.spec.linux().as_ref()?.uid_mappings().as_ref()?;
+    mappings.first().map(|line| IdRange { first: line.host_id(), count: line.size() })
 }
 
 /// Something on the node that looks like a container's and belongs to none.

@@ -6,6 +6,20 @@ use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
 use tweendeck_runtime::launch::RuntimeBinary;
 
+/// Ranges of user and group ids for containers, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRanges {
+    /// The host's first id of the first range.
+    pub first: u32,
+    /// How many ranges.
+    pub count: u32,
+}
+
+impl IdRanges {
+    /// Ids in one range: every id that a distribution gives out (0 to 65535).
+    pub const SIZE: u32 = 65_536;
+}
+
 /// The node as the agent found it at start-up; does not change while the agent lives.
 #[derive(Debug)]
 pub struct Host {
@@ -23,6 +37,8 @@ pub struct Host {
     pub boot_id: String,
     /// Memory of the machine at start-up, bytes; no limit can be above it.
     pub memory_bytes: u64,
+    /// Ids for containers.
+    pub id_ranges: IdRanges,
     /// How output is kept.
     pub logs: LogPolicy,
     /// Host directories that are empty in containers which share the host's root.

@@ -156,6 +156,7 @@ fn find_host(config: &Config, load: &Load) -> anyhow::Result<Host> {
         runtime,
         boot_id: tweendeck_runtime::host::boot_id().context("read the kernel's boot id")?,
         memory_bytes: load.memory_bytes,
+        id_ranges: config.user_ids,
         logs: LogPolicy {
             max_file_bytes: config.limits.max_log_bytes_per_file,
             max_files: config.limits.max_log_files,

@@ -128,6 +128,7 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::Internal => "read the agent's log on the node, and report it",
         ErrorReason::ResumeTokenInvalid => "watch anew, without --resume",
         ErrorReason::NodeFull => "remove containers with `tween rm`, or choose another node",
+        ErrorReason::UserIdsExhausted => "remove containers with `tween rm`, or raise user_ids.ranges on the node",
         ErrorReason::NameQuarantined => {
             "`tween node` shows what was found; find out whose it is and remove it, or choose another name"
         }

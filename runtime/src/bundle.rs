@@ -4,6 +4,7 @@
 //! holds what is meaningless after a reboot: the plan, the control socket, the launch marker. The
 //! *state directory* (`/var/lib/tweendeck/containers/NAME`) holds what must survive one: exit records and logs.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
@@ -31,6 +32,16 @@ pub struct Plan {
     /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
     /// below each hierarchy's mount point; `linux.resources` are the limits.
     pub spec: Spec,
+}
+
+impl Plan {
+    /// The plan in a container's run directory.
+    ///
+    /// # Errors
+    /// There is none, or it is not whole.
+    pub fn load(paths: &Paths) -> io::Result<Self> {
+        Ok(serde_json::from_slice(&std::fs::read(paths.plan())?)?)
+    }
 }
 
 /// A process of another container, whose namespaces are joined. Its PID alone could be another's by the time it is used.

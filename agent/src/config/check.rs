@@ -13,6 +13,8 @@ use super::{
     Cgroup, Config, Etcd, Grpc, Journal, Limits, Log, LogFormat, Node, NodeId, OnShutdown, Sampling, Telemetry,
 };
 
+use crate::host::IdRanges;
+
 /// Longest path of a unix socket, less the NUL (unix(7)).
 const SUN_PATH: usize = 107;
 
@@ -28,6 +30,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
     let grpc = reader.grpc(run_dir.as_deref());
     let cgroup = reader.cgroup();
     let limits = reader.limits();
+    let user_ids = reader.user_ids(limits);
     let journal = reader.number("journal.max_events", 1000..=100_000_000).map(|max_events| Journal { max_events });
     let sampling = reader.duration("sampling.interval", 1..=3600).map(|interval| Sampling { interval });
     let etcd = reader.etcd(sampling);
@@ -48,6 +51,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
         grpc: grpc?,
         cgroup: cgroup?,
         limits: limits?,
+        user_ids: user_ids?,
         journal: journal?,
         sampling: sampling?,
         etcd: etcd?,
@@ -217,6 +221,18 @@ impl Reader<'_> {
             max_log_bytes_per_file: max_log_bytes_per_file?,
             max_log_files: max_log_files?,
         })
+    }
+
+    /// Enough for every container, so that a create never fails for want of ids; the highest id means "none" (setresuid(2)).
+    fn user_ids(&mut self, limits: Option<Limits>) -> Option<IdRanges> {
+        let first = self.small_number("user_ids.first", u64::from(IdRanges::SIZE)..=u64::from(u32::MAX));
+        let count = self.small_number("user_ids.ranges", 1..=65_534);
+        let (first, count) = (first?, count?);
+        let end = u64::from(first).saturating_add(u64::from(count).saturating_mul(u64::from(IdRanges::SIZE)));
+        self.require(end < u64::from(u32::MAX), "user_ids.ranges", "the last range must end below id 4294967295");
+        let enough = limits.is_none_or(|limits| limits.max_containers <= count);
+        self.require(enough, "user_ids.ranges", "must be at least limits.max_containers");
+        (enough && end < u64::from(u32::MAX)).then_some(IdRanges { first, count })
     }
 
     /// The outer option is `None` after a problem.

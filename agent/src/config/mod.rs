@@ -15,6 +15,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::host::IdRanges;
+
 pub use load::{EX_CONFIG, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use settings::default_file;
@@ -38,6 +40,8 @@ pub struct Config {
     pub cgroup: Cgroup,
     /// Bounds.
     pub limits: Limits,
+    /// Ranges of the host's user and group ids for containers.
+    pub user_ids: IdRanges,
     /// The node's memory.
     pub journal: Journal,
     /// Measuring.

@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 22] = [
+pub(super) const SETTINGS: [Setting; 24] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -118,6 +118,18 @@ pub(super) const SETTINGS: [Setting; 22] = [
         Shape::Number,
         "3",
         "Rotated log files kept beside the current one, for each of a container's streams, 1 to 100",
+    ),
+    setting(
+        "user_ids.first",
+        Shape::Number,
+        "1610612736",
+        "First of the host's user and group ids that containers get, 65536 to 4294967295. No user of the host may have one of them",
+    ),
+    setting(
+        "user_ids.ranges",
+        Shape::Number,
+        "4096",
+        "Ranges of 65536 ids from there on, one a container, at least limits.max_containers, at most 65534",
     ),
     setting(
         "journal.max_events",

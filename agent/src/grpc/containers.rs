@@ -222,7 +222,7 @@ impl Wanted {
         let digest = validate::digest(method, &payload);
         let CreateContainerRequest { name, spec, .. } = payload;
         validate::container_name(&name, &mut violations);
-        validate::spec(host, spec.as_ref(), &mut violations);
+        validate::spec(host, &name, spec.as_ref(), &mut violations);
         let request = validate::request_id(id, digest, &mut violations);
         violations.finish()?;
         let spec = spec.unwrap_or_default();

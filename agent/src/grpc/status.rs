@@ -151,6 +151,12 @@ fn journal(name: &str, error: JournalError) -> Status {
                 "{what} is on this node and belongs to no known container: remove it first, or choose another name than {name:?}"
             ),
         ),
+        JournalError::NoUserIds => plain(
+            Code::ResourceExhausted,
+            ErrorReason::UserIdsExhausted,
+            "every range of user ids is taken (user_ids.ranges): delete containers, or choose namespaces.user HOST"
+                .into(),
+        ),
         JournalError::Full(limit) => plain(
             Code::ResourceExhausted,
             ErrorReason::NodeFull,

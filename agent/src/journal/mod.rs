@@ -40,6 +40,9 @@ pub enum JournalError {
     /// A create of a name that something unknown on the node uses.
     #[error("something unknown on the node uses the name: {0}")]
     Quarantined(String),
+    /// Every range of user ids is taken.
+    #[error("every range of user ids is taken")]
+    NoUserIds,
     /// A create on a node that has its fill.
     #[error("the node has its {0} containers")]
     Full(u32),

@@ -3,6 +3,7 @@
 //! The journal decides whether a name is free; the registry only knows the actors. It is also what others observe the node through: the
 //! reporter's and the sampler's source.
 
+mod ids;
 mod view;
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,7 +19,7 @@ use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, R
 use crate::lifecycle::{Event, State, step};
 use crate::reporter;
 use crate::tasks;
-use crate::workload::{self, Handle, Observer, Outlook, Surroundings};
+use crate::workload::{self, Handle, Namespaces, Observer, Outlook, Surroundings};
 
 pub use view::Filter;
 
@@ -35,6 +36,7 @@ struct Inner {
     /// One create per name at a time, from its transaction until its actor is registered: whoever repeats it then finds the actor.
     turns: Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>,
     quarantined: Mutex<Vec<Stranger>>,
+    ids: Mutex<ids::Pool>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -60,6 +62,12 @@ impl Observer for Notice {
         }
         self.reporter.changed(record.name(), reporter::Urgency::Urgent);
     }
+
+    fn find(&self, name: &str) -> Option<Arc<Record>> {
+        let inner = self.registry.upgrade()?;
+        let handle = lock(&inner.handles).get(name).cloned()?;
+        Some(handle.view())
+    }
 }
 
 /// When a new container is to be started.
@@ -84,6 +92,7 @@ impl Registry {
     /// An empty registry.
     #[must_use]
     pub fn new(host: Arc<Host>, journal: Journal, reporter: reporter::Handle) -> Self {
+        let ranges = host.id_ranges;
         let inner = Arc::new_cyclic(|registry: &Weak<Inner>| {
             let observer = Arc::new(Notice { registry: registry.clone(), reporter });
             Inner {
@@ -91,6 +100,7 @@ impl Registry {
                 handles: Mutex::default(),
                 turns: Mutex::default(),
                 quarantined: Mutex::default(),
+                ids: Mutex::new(ids::Pool::new(ranges)),
             }
         });
         Self { inner }
@@ -119,6 +129,14 @@ impl Registry {
         }
         let known = records.iter().map(|record| record.name().to_owned()).collect();
         *lock(&self.inner.quarantined) = adoption::quarantine(&around.host, &known);
+        {
+            let mut ids = lock(&self.inner.ids);
+            records
+                .iter()
+                .filter_map(id_range)
+                .chain(adoption::id_ranges(&around.host))
+                .for_each(|range| ids.mark(range));
+        }
         for record in records {
             let outlook = adoption::look_for(&around.host, &record);
             tracing::info!(container = record.name(), phase = ?record.state.phase, observed = ?outlook.observed, "adopted");
@@ -142,6 +160,10 @@ impl Registry {
             return Err(JournalError::Quarantined(stranger));
         }
         let mut record = self.draft(name, spec);
+        if Namespaces::of(&record.spec()).user.is_private() {
+            let range = lock(&self.inner.ids).take().ok_or(JournalError::NoUserIds)?;
+            record.status_mut().id_range = Some(range);
+        }
         if begin == Begin::Now {
             // A container that was just created can always be started; the actor finds it promised and carries it out.
             record.set_state(step(&record.state, &Event::Start).map_or(record.state.clone(), |step| step.next));
@@ -173,8 +195,15 @@ impl Registry {
     async fn write_new(&self, record: Record, request: Option<Request>) -> Result<Created, JournalError> {
         let turn = self.turn(record.name());
         let _turn = turn.lock().await;
+        let range = id_range(&record);
         let commit = Commit { change: Change::Create(Box::new(record)), request };
-        match self.inner.around.journal.commit(commit).await? {
+        let committed = self.inner.around.journal.commit(commit).await;
+        if !matches!(committed, Ok(Committed::Done(_)))
+            && let Some(range) = range
+        {
+            lock(&self.inner.ids).give_back(range);
+        }
+        match committed? {
             Committed::Done(record) => {
                 let handle = self.take((*record).clone(), Outlook::new_container());
                 self.inner.around.observer.changed(&record);
@@ -266,8 +295,16 @@ impl Inner {
         let mut handles = lock(&self.handles);
         if handles.get(record.name()).is_some_and(|handle| handle.view().uid() == record.uid()) {
             handles.remove(record.name());
+            if let Some(range) = id_range(record) {
+                lock(&self.ids).give_back(range);
+            }
         }
     }
+}
+
+/// The user ids that a container has.
+fn id_range(record: &Record) -> Option<v1::IdRange> {
+    record.container.status.as_ref().and_then(|status| status.id_range)
 }
 
 /// What a scheduler waits for goes out at once: that something runs, ended, was killed for memory, is gone.

@@ -1,10 +1,12 @@
 //! Carrying out effects, and judging commands.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 use tweendeck_proto::v1;
+use tweendeck_runtime::bundle::Peer;
 use tweendeck_runtime::control::{ControlError, Scope};
 use tweendeck_runtime::launch::{Launched, SupervisorChild, launch};
 use tweendeck_runtime::teardown;
@@ -12,6 +14,7 @@ use tweendeck_runtime::teardown;
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
 use super::link::{self, Link, News};
+use super::namespaces::Namespaces;
 use super::plan::plan;
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
@@ -56,7 +59,11 @@ impl Actor {
 
     async fn launch(&mut self) -> Result<(), ShuttingDown> {
         let host = self.around.host.clone();
-        let plan = match plan(&host, &self.record) {
+        let peers = match self.peers() {
+            Ok(peers) => peers,
+            Err(message) => return self.never_ran(message).await,
+        };
+        let plan = match plan(&host, &self.record, &peers) {
             Ok(plan) => plan,
             Err(error) => return self.never_ran(format!("plan: {error}")).await,
         };
@@ -82,6 +89,22 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    /// The containers whose namespaces this one joins, as they are now.
+    fn peers(&self) -> Result<BTreeMap<String, Peer>, String> {
+        let spec = self.record.spec();
+        let mut peers = BTreeMap::new();
+        for name in Namespaces::of(&spec).others() {
+            let found = self.around.observer.find(name);
+            let pid = found.as_ref().and_then(|record| record.container.status.as_ref()).map_or(0, |status| status.pid);
+            let Some(record) = found.filter(|_| pid > 0) else {
+                return Err(format!("join the namespaces of container {name:?}: it does not run; start it first"));
+            };
+            let cgroup_path = record.cgroup_path().to_owned();
+            peers.insert(name.to_owned(), Peer { name: name.to_owned(), pid, cgroup_path });
+        }
+        Ok(peers)
     }
 
     /// A signal that is part of the container's life; no caller waits for the answer.

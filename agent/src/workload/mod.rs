@@ -12,6 +12,7 @@ mod exit;
 mod fact;
 mod handle;
 mod link;
+mod namespaces;
 mod plan;
 mod unstored;
 
@@ -22,6 +23,7 @@ pub use command::{Accepted, CommandError, Op, Precondition};
 pub use exit::exit_status;
 pub use handle::{Handle, Terms};
 pub use link::Link;
+pub use namespaces::{Namespaces, Origin};
 pub use plan::{effective_resources, limits, plan};
 
 use crate::journal::{Journal, Record};
@@ -32,6 +34,8 @@ pub trait Observer: Send + Sync + 'static {
     fn changed(&self, record: &Record);
     /// The container is gone.
     fn removed(&self, record: &Record);
+    /// The container of that name as it last was durable.
+    fn find(&self, name: &str) -> Option<Arc<Record>>;
 }
 
 /// What actors share.

@@ -1,16 +1,18 @@
 //! From what a caller asked to what the runtime does.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tweendeck_proto::v1;
 use tweendeck_runtime::OciSpecError;
-use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
+use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
 use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
-    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
-    Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
 use crate::journal::Record;
 
@@ -54,21 +56,24 @@ const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 ///
 /// # Errors
 /// When the OCI types refuse a value: a bug, since the specification was validated when it was accepted.
-pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
+pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Result<Plan, OciSpecError> {
     let spec = record.spec();
+    let namespaces = Namespaces::of(&spec);
     let (rootfs, root_path, readonly) = rootfs(host, &spec);
     let mode = match spec.init() {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
     };
-    let oci = SpecBuilder::default()
+    let mut oci = SpecBuilder::default()
         .version("1.2.0")
-        .hostname(hostname(record.name(), &spec.hostname))
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
         .process(process(&spec)?)
-        .mounts(mounts()?)
-        .linux(linux(record.cgroup_path(), &spec)?)
+        .mounts(mounts(&namespaces)?)
+        .linux(linux(record, &spec, &namespaces, peers)?)
         .build()?;
+    // Of a name that is shared, nobody changes anything.
+    let name = hostname(record.name(), &spec.hostname);
+    oci.set_hostname(namespaces.uts.is_private().then_some(name));
     Ok(Plan {
         name: record.name().to_owned(),
         uid: record.uid().to_owned(),
@@ -76,7 +81,7 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         rootfs,
         mode,
         logs: host.logs.clone(),
-        peers: Vec::new(),
+        peers: peers.values().cloned().collect(),
         spec: only_what_we_say(oci),
     })
 }
@@ -177,32 +182,32 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
     Ok(process)
 }
 
-fn linux(cgroup_path: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecError> {
-    let mut kinds = vec![
-        LinuxNamespaceType::Pid,
-        LinuxNamespaceType::Mount,
-        LinuxNamespaceType::Uts,
-        LinuxNamespaceType::Ipc,
-        LinuxNamespaceType::Cgroup,
-    ];
-    match spec.network() {
-        v1::NetworkMode::Unspecified | v1::NetworkMode::None => kinds.push(LinuxNamespaceType::Network),
-        v1::NetworkMode::Host => {}
-    }
-    let namespaces = kinds
-        .into_iter()
-        .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
-        .collect::<Result<Vec<_>, _>>()?;
-    LinuxBuilder::default()
-        .namespaces(namespaces)
-        .cgroups_path(cgroup_path)
+fn linux(
+    record: &Record,
+    spec: &v1::ContainerSpec,
+    namespaces: &Namespaces,
+    peers: &BTreeMap<String, Peer>,
+) -> Result<Linux, OciSpecError> {
+    let mut linux = LinuxBuilder::default()
+        .namespaces(namespaces.to_oci(peers)?)
+        .cgroups_path(record.cgroup_path())
         .resources(limits(spec.resources.as_ref()).to_oci())
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READONLY.map(str::to_owned))
-        .build()
+        .build()?;
+    let offsets = namespaces.offsets()?;
+    if !offsets.is_empty() {
+        linux.set_time_offsets(Some(offsets.into_iter().collect()));
+    }
+    let range = record.container.status.as_ref().and_then(|status| status.id_range);
+    if let Some(range) = range.filter(|_| namespaces.user.is_private()) {
+        linux.set_uid_mappings(Some(mapping(range)?));
+        linux.set_gid_mappings(Some(mapping(range)?));
+    }
+    Ok(linux)
 }
 
-fn mounts() -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(namespaces: &Namespaces) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, options: &[&str]| {
         MountBuilder::default()
             .destination(destination)
@@ -211,15 +216,24 @@ fn mounts() -> Result<Vec<Mount>, OciSpecError> {
             .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
             .build()
     };
-    Ok(vec![
+    let bound = |path: &str| {
+        let options = ["rbind", "nosuid", "noexec", "nodev"].map(str::to_owned).to_vec();
+        MountBuilder::default().destination(path).typ("none").source(path).options(options).build()
+    };
+    let shared_memory = ["nosuid", "noexec", "nodev", "mode=1777", "size=64m", "nr_inodes=16384"];
+    let mut all = vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
         mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"])?,
         mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m", "nr_inodes=16384"])?,
-        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
         mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
         mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"])?,
-    ])
+        if namespaces.ipc.is_host() { bound("/dev/shm")? } else { mount("/dev/shm", "tmpfs", &shared_memory)? },
+    ];
+    // Message queues are the IPC namespace's; mounting those of others takes rights over their user namespace.
+    if namespaces.ipc.is_private() || !namespaces.user.is_private() {
+        all.push(mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?);
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

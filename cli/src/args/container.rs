@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
+use super::namespaces::{self, NamespaceArgs, Network};
 use super::value::{self, Pair};
 use crate::signal;
 
@@ -34,8 +35,8 @@ pub(crate) struct ContainerArgs {
     /// Host name inside the container, at most 64 of A-Z a-z 0-9 . - [default: made of the container's name].
     #[arg(long)]
     hostname: Option<String>,
-    /// Which network the container sees [default: none].
-    #[arg(long, value_enum, value_name = "MODE")]
+    /// Which network the container sees: none (its own, with only a loopback device), host, or container:NAME [default: none].
+    #[arg(long, value_parser = namespaces::network, value_name = "MODE")]
     network: Option<Network>,
     /// Tweendeck's init is PID 1: it reaps orphans and forwards signals. The default.
     #[arg(long)]
@@ -56,6 +57,8 @@ pub(crate) struct ContainerArgs {
     limits: LimitArgs,
     #[command(flatten)]
     root: RootArgs,
+    #[command(flatten)]
+    namespaces: NamespaceArgs,
 }
 
 /// What a container may use.
@@ -94,22 +97,14 @@ struct RootArgs {
     writable: Option<u64>,
 }
 
-/// Which network a container sees.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Network {
-    /// Its own, with only a loopback device.
-    None,
-    /// The node's. No isolation.
-    Host,
-}
-
 impl ContainerArgs {
     /// The container's name, made up if none was given, and its specification.
     pub(crate) fn into_named_spec(self) -> (String, ContainerSpec) {
-        let network = match self.network {
-            None => v1::NetworkMode::Unspecified,
-            Some(Network::None) => v1::NetworkMode::None,
-            Some(Network::Host) => v1::NetworkMode::Host,
+        let (network, shared) = match self.network {
+            None => (v1::NetworkMode::Unspecified, None),
+            Some(Network::None) => (v1::NetworkMode::None, None),
+            Some(Network::Host) => (v1::NetworkMode::Host, None),
+            Some(Network::Container(name)) => (v1::NetworkMode::Unspecified, Some(name)),
         };
         let init = match (self.init, self.direct) {
             (_, true) => v1::InitMode::Direct,
@@ -130,6 +125,7 @@ impl ContainerArgs {
             ephemeral: self.ephemeral,
             stop_signal: self.stop_signal.unwrap_or_default(),
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
+            namespaces: self.namespaces.into_options(shared),
         };
         (self.name.unwrap_or_else(made_up_name), spec)
     }
@@ -211,10 +207,11 @@ mod tests {
     #[test]
     fn every_option_arrives_in_the_specification() {
         let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 -e A=1 -e B=x=y -l app=web -w /srv \
-                    -u 1000:1001 --hostname h --writable 8M --network host --direct --stop-signal INT --stop-grace 3s --rm sleep 1";
+                    -u 1000:1001 --hostname h --writable 8M --network host --pid container:db --userns host --timens private --boottime -5 --direct --stop-signal INT --stop-grace 3s --rm sleep 1";
         let (name, spec) = spec(&line.split_whitespace().collect::<Vec<_>>());
         let host = v1::HostRootfs { writable_bytes: Some(8 << 20) };
         let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let from = |source| Some(v1::Namespace { source: Some(source) });
         let expected = ContainerSpec {
             command: vec!["sleep".to_owned(), "1".to_owned()],
             env: owned(&[("A", "1"), ("B", "x=y")]),
@@ -233,6 +230,16 @@ mod tests {
             ephemeral: true,
             stop_signal: 2,
             stop_grace: Some(prost_types::Duration { seconds: 3, nanos: 0 }),
+            namespaces: Some(v1::NamespaceOptions {
+                pid: from(v1::namespace::Source::Container("db".to_owned())),
+                user: from(v1::namespace::Source::Mode(v1::NamespaceMode::Host.into())),
+                time: from(v1::namespace::Source::Mode(v1::NamespaceMode::Private.into())),
+                clock_offsets: Some(v1::ClockOffsets {
+                    monotonic: None,
+                    boottime: Some(prost_types::Duration { seconds: -5, nanos: 0 }),
+                }),
+                ..Default::default()
+            }),
         };
         assert_eq!((name.as_str(), spec), ("web", expected));
     }

@@ -4,6 +4,7 @@
 
 mod change;
 mod container;
+mod namespaces;
 mod show;
 mod value;
 

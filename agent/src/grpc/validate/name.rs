@@ -10,7 +10,7 @@ pub(in crate::grpc) fn container_name(name: &str, violations: &mut Violations) {
 }
 
 /// `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}`.
-fn is_container_name(name: &str) -> bool {
+pub(super) fn is_container_name(name: &str) -> bool {
     let mut bytes = name.bytes();
     bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
         && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))

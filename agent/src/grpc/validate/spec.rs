@@ -4,8 +4,9 @@ use std::path::{Component, Path};
 
 use tweendeck_proto::v1;
 
-use super::{Violations, duration, resources};
-use crate::host::Host;
+use super::{Violations, duration, namespaces, resources};
+use crate::host::{Host, IdRanges};
+use crate::workload::Namespaces;
 
 /// Most arguments, and most bytes of them: half of what execve(2) takes by default, so that the environment fits too.
 const ARGS_MAX: usize = 4096;
@@ -23,7 +24,7 @@ pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bo
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
-pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, violations: &mut Violations) {
+pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::ContainerSpec>, violations: &mut Violations) {
     let Some(spec) = spec else {
         return violations.add("spec", "is missing");
     };
@@ -31,6 +32,7 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
     environment(spec, violations);
     labels(spec, violations);
     identity(spec, violations);
+    namespaces::namespaces(name, spec, violations);
     if let Some(limits) = &spec.resources {
         resources(limits, host.memory_bytes, violations);
     }
@@ -107,14 +109,17 @@ fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "must be at most 64 bytes of A-Z a-z 0-9 . -",
     );
     let Some(user) = &spec.user else { return };
-    // The kernel keeps the highest id to mean "no change" (setresuid(2)).
-    let valid = |id: u32| id != u32::MAX;
-    violations.require(valid(user.uid), "spec.user.uid", "must be 0 to 4294967294");
-    violations.require(valid(user.gid), "spec.user.gid", "must be 0 to 4294967294");
+    let (highest, text) = if Namespaces::of(spec).user.is_private() {
+        (IdRanges::SIZE - 1, "must be 0 to 65535, the ids of its user namespace; or choose namespaces.user HOST")
+    } else {
+        // The kernel keeps the highest id to mean "no change" (setresuid(2)).
+        (u32::MAX - 1, "must be 0 to 4294967294")
+    };
+    violations.require(user.uid <= highest, "spec.user.uid", text);
+    violations.require(user.gid <= highest, "spec.user.gid", text);
     let groups = &user.additional_gids;
     violations.require(groups.len() <= GROUPS_MAX, "spec.user.additional_gids", "has more than 64 groups");
-    let groups_valid = groups.iter().all(|gid| valid(*gid));
-    violations.require(groups_valid, "spec.user.additional_gids", "must each be 0 to 4294967294");
+    violations.require(groups.iter().all(|gid| *gid <= highest), "spec.user.additional_gids", text);
 }
 
 fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {

@@ -70,9 +70,7 @@ pub fn supervise(run: PathBuf, state: PathBuf) -> Result<(), SuperviseError> {
 }
 
 fn read_plan(paths: &Paths) -> Result<Plan, SuperviseError> {
-    let path = paths.plan();
-    let read = std::fs::read(&path).and_then(|text| serde_json::from_slice(&text).map_err(io::Error::from));
-    read.map_err(|source| SuperviseError::Plan { path, source })
+    Plan::load(paths).map_err(|source| SuperviseError::Plan { path: paths.plan(), source })
 }
 
 /// Open files a process may have unless it asks for more.

@@ -1,0 +1,155 @@
+//! Where a container's namespaces come from: each by itself, and whether they can work together.
+
+use tweendeck_proto::v1;
+
+use super::Violations;
+use super::name::is_container_name;
+use crate::workload::Namespaces;
+
+/// Longest offset of a clock, seconds: the kernel keeps them below 146 years (time_namespaces(7)).
+const OFFSET_MAX: i64 = 146 * 365 * 24 * 3600;
+
+/// Checks the namespaces of a specification.
+pub(super) fn namespaces(name: &str, spec: &v1::ContainerSpec, violations: &mut Violations) {
+    let options = spec.namespaces.clone().unwrap_or_default();
+    let given = [
+        ("pid", &options.pid),
+        ("ipc", &options.ipc),
+        ("uts", &options.uts),
+        ("cgroup", &options.cgroup),
+        ("user", &options.user),
+        ("time", &options.time),
+        ("mount", &options.mount),
+        ("network", &options.network),
+    ];
+    for (kind, namespace) in given {
+        if let Some(namespace) = namespace {
+            source(name, &format!("spec.namespaces.{kind}"), namespace, violations);
+        }
+    }
+    let doubled = options.network.is_some() && spec.network() != v1::NetworkMode::Unspecified;
+    violations.require(!doubled, "spec.namespaces.network", "must not be given together with spec.network");
+    clocks(&options, violations);
+    together(spec, violations);
+}
+
+fn source(name: &str, field: &str, namespace: &v1::Namespace, violations: &mut Violations) {
+    use v1::namespace::Source;
+    match &namespace.source {
+        None => violations.add(field, "must have a mode or a container"),
+        Some(Source::Mode(mode)) => {
+            let known = v1::NamespaceMode::try_from(*mode).is_ok();
+            violations.require(known, field, "is not a value this version knows");
+        }
+        Some(Source::Container(other)) if !is_container_name(other) => {
+            violations.add(field, "must name a container: a letter or digit, then up to 62 of A-Z a-z 0-9 _ . -");
+        }
+        Some(Source::Container(other)) => {
+            violations.require(other != name, field, "must be another container");
+        }
+    }
+}
+
+fn clocks(options: &v1::NamespaceOptions, violations: &mut Violations) {
+    let offsets = options.clock_offsets.unwrap_or_default();
+    for (clock, offset) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
+        let Some(offset) = offset else { continue };
+        let valid = offset.seconds.abs() < OFFSET_MAX && offset.nanos.abs() < 1_000_000_000;
+        let signs = offset.seconds == 0 || offset.nanos == 0 || (offset.seconds < 0) == (offset.nanos < 0);
+        let text = "must be less than 146 years, seconds and nanos of the same sign";
+        violations.require(valid && signs, &format!("spec.namespaces.clock_offsets.{clock}"), text);
+    }
+}
+
+/// What the kernel could not give, or what would be left out silently.
+fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    let found = Namespaces::of(spec);
+    let mut refuse = |wrong: bool, field: &str, text: &str| violations.require(!wrong, field, text);
+    refuse(
+        found.mount.is_host(),
+        "spec.namespaces.mount",
+        "must not be HOST: a container has a root of its own, or another container's",
+    );
+    refuse(
+        found.user.is_private() && !found.pid.is_private(),
+        "spec.namespaces.user",
+        "must be HOST, or the same container as pid: /proc of others' processes cannot be mounted in a user namespace of its own",
+    );
+    refuse(
+        found.user.is_private() && !found.mount.is_private(),
+        "spec.namespaces.user",
+        "must be that container's or HOST when mount is another container's",
+    );
+    refuse(
+        !spec.hostname.is_empty() && !found.uts.is_private(),
+        "spec.hostname",
+        "needs a PRIVATE uts namespace: the name belongs to whoever it is shared with",
+    );
+    refuse(
+        spec.rootfs.is_some() && !found.mount.is_private(),
+        "spec.rootfs",
+        "must not be given when mount is another container's, whose root it has",
+    );
+    let offsets = spec.namespaces.as_ref().is_some_and(|options| options.clock_offsets.is_some());
+    refuse(offsets && !found.time.is_private(), "spec.namespaces.clock_offsets", "needs a PRIVATE time namespace");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(mode: v1::NamespaceMode) -> Option<v1::Namespace> {
+        Some(v1::Namespace { source: Some(v1::namespace::Source::Mode(mode.into())) })
+    }
+
+    fn of(name: &str) -> Option<v1::Namespace> {
+        Some(v1::Namespace { source: Some(v1::namespace::Source::Container(name.into())) })
+    }
+
+    fn wrong(options: v1::NamespaceOptions, change: impl FnOnce(&mut v1::ContainerSpec)) -> Vec<String> {
+        let mut spec = v1::ContainerSpec { namespaces: Some(options), ..Default::default() };
+        change(&mut spec);
+        let mut violations = Violations::default();
+        namespaces("self", &spec, &mut violations);
+        violations.fields().into_iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn defaults_follow_what_is_shared() {
+        for options in [
+            v1::NamespaceOptions { pid: of("a"), ..Default::default() },
+            v1::NamespaceOptions { pid: mode(v1::NamespaceMode::Host), ..Default::default() },
+            v1::NamespaceOptions { mount: of("a"), pid: of("a"), ..Default::default() },
+            v1::NamespaceOptions { time: mode(v1::NamespaceMode::Private), ..Default::default() },
+        ] {
+            assert_eq!(wrong(options.clone(), |_| ()), Vec::<String>::new(), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_together_is_named() {
+        use v1::NamespaceMode::{Host, Private};
+        let options = v1::NamespaceOptions {
+            pid: mode(Host),
+            user: mode(Private),
+            uts: mode(Host),
+            ipc: of("../x"),
+            cgroup: of("self"),
+            mount: mode(Host),
+            network: Some(v1::Namespace::default()),
+            clock_offsets: Some(v1::ClockOffsets {
+                monotonic: Some(prost_types::Duration { seconds: 1, nanos: -1 }),
+                boottime: None,
+            }),
+            ..Default::default()
+        };
+        let found = wrong(options, |spec| {
+            spec.hostname = "x".into();
+            spec.set_network(v1::NetworkMode::Host);
+        });
+        let expected = ["ipc", "cgroup", "network", "network", "clock_offsets.monotonic", "mount", "user", "user"];
+        let mut expected: Vec<String> = expected.iter().map(|field| format!("spec.namespaces.{field}")).collect();
+        expected.extend(["spec.hostname".to_owned(), "spec.namespaces.clock_offsets".to_owned()]);
+        assert_eq!(found, expected);
+    }
+}
