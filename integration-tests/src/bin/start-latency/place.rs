@@ -116,6 +116,10 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = cgroup::remove_if_empty(&self.hierarchies, &self.parent);
+        // The peers make it in every hierarchy, and leave it in those that ours does not use.
+        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir(hierarchy.path().join(&self.parent));
+        }
     }
 }
 
