@@ -308,6 +308,7 @@ fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
         cpu_period_us: Some(100_000),
         memory_max_bytes: Some(32 << 20),
         pids_max: Some(20),
+        ..Default::default()
     };
     let mut launched =
         bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));

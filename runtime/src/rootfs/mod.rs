@@ -5,6 +5,7 @@
 //! leads out of it. Runs in the clone of a single-threaded supervisor.
 
 mod dev;
+mod device;
 mod inside;
 mod mount;
 mod options;
@@ -16,6 +17,7 @@ use oci_spec::runtime::Spec;
 
 use crate::bundle::{Plan, Rootfs};
 
+pub(crate) use device::check as check_devices;
 pub(crate) use mount::Step;
 
 /// A step of the set-up that failed.
@@ -62,7 +64,9 @@ pub(crate) fn build(plan: &Plan, scratch: &Path) -> Outcome<Root> {
     }
     // Only into a /dev of the container's own; an image's is left as it is.
     if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
-        dev::populate(&inside)?;
+        let nodes = dev::Nodes::of(&plan.spec);
+        dev::populate(&inside, nodes)?;
+        dev::add(&inside, nodes, &plan.spec)?;
     }
     Ok(Root {
         inside,
