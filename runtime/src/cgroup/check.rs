@@ -34,9 +34,8 @@ fn device_rules(hierarchies: &Hierarchies, rules: &[Rule], errors: &mut Vec<Cgro
         return errors.push(CgroupError::TooManyDevices { count: rules.len(), max: RULES_MAX });
     }
     let checked = rules.iter().enumerate().map(|(index, rule)| (index, rule.check()));
-    errors.extend(
-        checked.filter_map(|(index, checked)| checked.err().map(|source| CgroupError::DeviceRule { index, source })),
-    );
+    errors
+        .extend(checked.filter_map(|(index, checked)| checked.err().map(|why| CgroupError::DeviceRule { index, why })));
     match hierarchies.home(Controller::Devices) {
         Some(Home::V1(_)) => errors.extend(devices::v1::check(rules).err()),
         Some(Home::V2(_)) if !devices::v2::supported() => errors.push(CgroupError::UnsupportedOnHost {

@@ -49,13 +49,12 @@ pub enum CgroupError {
         effective: String,
     },
     /// A device rule that no device can match, or that says nothing.
-    #[error("linux.resources.devices[{index}]: {source}")]
+    #[error("linux.resources.devices[{index}]: {why}")]
     DeviceRule {
         /// Which, counted from 0.
         index: usize,
         /// What is wrong with it.
-        #[source]
-        source: RuleError,
+        why: RuleError,
     },
     /// More device rules than the kernel is given.
     #[error("linux.resources.devices becomes {count} rules, there may be {max}; use fewer, or wider ones")]

@@ -85,7 +85,7 @@ fn device_rules(oci: &LinuxResources, errors: &mut Vec<CgroupError>) -> Option<V
     for (index, rule) in given.iter().enumerate() {
         match Rule::from_oci(rule) {
             Ok(rule) => rules.push(rule),
-            Err(source) => errors.push(CgroupError::DeviceRule { index, source }),
+            Err(why) => errors.push(CgroupError::DeviceRule { index, why }),
         }
     }
     Some(devices::over_default(&rules))
