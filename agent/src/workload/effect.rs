@@ -56,10 +56,13 @@ impl Actor {
 
     async fn launch(&mut self) -> Result<(), ShuttingDown> {
         let host = self.around.host.clone();
-        let plan = match plan(&host, &self.record) {
-            Ok(plan) => plan,
+        let record = self.record.clone();
+        let plan = match blocking::run(move || plan(&host, &record).map(|plan| (host, plan))).await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(error)) => return self.never_ran(format!("plan: {error}")).await,
             Err(error) => return self.never_ran(format!("plan: {error}")).await,
         };
+        let (host, plan) = plan;
         let paths = host.paths(self.record.name());
         let copy = self.record.encode();
         let launched = blocking::run(move || {

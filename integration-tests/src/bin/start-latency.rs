@@ -106,6 +106,7 @@ async fn over_grpc(api: &Api, number: usize) -> (Duration, Duration) {
         cpu: Some(CpuResources { limit_millis: Some(1000), ..Default::default() }),
         memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
         pids: Some(PidsResources { max: Some(50) }),
+        ..Default::default()
     };
     let name = format!("bench-{number}");
     let asked = ContainerSpec { resources: Some(limits), ephemeral: true, ..spec(&["/bin/true"]) };
