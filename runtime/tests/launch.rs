@@ -1,5 +1,10 @@
 //! The supervisor and init against the real kernel: what a container's agent can rely on. Needs root.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 use std::fs;
 use std::os::fd::AsFd as _;
