@@ -40,7 +40,7 @@ fn figures(container: &Container, exit: &ExitStatus) -> String {
     if exit.oom_kills == 0 && exit.reason() != ExitReason::OomKilled {
         return String::new();
     }
-    let resources = container.spec.as_ref().and_then(|spec| spec.resources);
+    let resources = container.spec.as_ref().and_then(|spec| spec.resources.as_ref());
     let limit = resources.and_then(|resources| resources.memory?.max_bytes);
     let figures = [
         limit.map(|bytes| format!("limit {}", output::size(bytes))),

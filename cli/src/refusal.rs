@@ -88,6 +88,7 @@ fn option(field: &str) -> Option<&'static str> {
         "spec.resources.cpu.weight" => "--cpu-weight",
         "spec.resources.cpu.period_us" => "--cpu-period-us",
         "spec.resources.pids.max" => "--pids",
+        devices if devices.starts_with("spec.resources.devices") => "--device",
         "spec.env" => "--env",
         "spec.labels" | "label_selector" => "--label",
         "spec.working_dir" => "--workdir",

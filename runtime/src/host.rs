@@ -1,11 +1,13 @@
 //! Facts about this host and its processes, read from the kernel.
 
+mod device;
 mod facts;
 mod load;
 mod processes;
 
 use std::io;
 
+pub use device::{Device, device};
 pub use facts::{Fact, Verdict, facts};
 pub use load::{Load, load};
 pub use processes::{ProcessFacts, processes};

@@ -1,9 +1,12 @@
 //! What of the OCI runtime specification is honoured. What is not is refused by name, never ignored.
 
+use std::path::Path;
+
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::cgroup::Resources;
 use crate::namespaces::{Namespaces, ids, time};
+use crate::rootfs::check_devices;
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -42,6 +45,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     mounts(spec, &mut refuse);
     linux(spec, &mut refuse);
     refused.extend(namespaces(spec));
+    refused.extend(devices(spec));
     if let Some(resources) = spec.linux().as_ref().and_then(|linux| linux.resources().as_ref())
         && let Err(errors) = Resources::from_oci(resources)
     {
@@ -57,12 +61,21 @@ fn mounts(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     }
 }
 
+/// Nodes are made in a `/dev` of the container's own only; an image's is left as it is.
+fn devices(spec: &Spec) -> Vec<String> {
+    let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
+    let own = spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev"));
+    if !devices.is_empty() && !own {
+        return vec!["linux.devices without a mount at /dev is not supported".to_owned()];
+    }
+    check_devices(devices)
+}
+
 fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     let Some(linux) = spec.linux() else {
         return refuse(true, "a specification without linux");
     };
     refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
-    refuse(linux.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.devices");
     refuse(linux.seccomp().is_some(), "linux.seccomp");
     refuse(linux.rootfs_propagation().is_some(), "linux.rootfsPropagation");
     refuse(linux.mount_label().is_some(), "linux.mountLabel");

@@ -20,6 +20,7 @@ fn others_read_the_limits_that_we_set() {
         cpu_period_us: Some(60_000),
         memory_max_bytes: Some(64 << 20),
         pids_max: Some(33),
+        ..Default::default()
     };
     ours.apply(&asked).unwrap();
     // A leading slash would replace the mount point there.

@@ -1,5 +1,10 @@
 //! The supervisor and init against the real kernel: what a container's agent can rely on. Needs root.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod bench;
 
@@ -146,6 +151,7 @@ fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
         cpu_period_us: Some(100_000),
         memory_max_bytes: Some(32 << 20),
         pids_max: Some(20),
+        ..Default::default()
     };
     let mut launched =
         bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));
@@ -469,4 +475,86 @@ fn a_directory_as_root_opens_no_devices() {
         plan.spec.set_root(Some(oci::RootBuilder::default().path("/").readonly(readonly).build().unwrap()));
         assert_eq!(bench.run(&plan).outcome, Outcome::Exited { code: 1 }, "readonly: {readonly}");
     }
+}
+
+/// A command that may make device nodes, with a list of devices.
+fn with_mknod(bench: &Bench, script: &str, devices: &serde_json::Value) -> Plan {
+    let mut plan = bench.plan(&["sh", "-c", script]);
+    let mut spec = serde_json::to_value(&plan.spec).unwrap();
+    for set in ["bounding", "effective", "permitted"] {
+        spec["process"]["capabilities"][set] = serde_json::json!(["CAP_MKNOD"]);
+    }
+    for (key, value) in devices.as_object().unwrap() {
+        spec["linux"][key] = value.clone();
+    }
+    plan.spec = serde_json::from_value(spec).unwrap();
+    plan
+}
+
+#[test]
+fn a_container_that_makes_a_node_cannot_open_it_unless_its_list_has_the_device() {
+    let bench = Bench::new();
+    // 1:11 is the kernel's log, which anybody whose mode allows it may open for writing; 7:0 is a loop device.
+    let script = "mknod /dev/log c 1 11 && echo made; (: >/dev/log) && echo opened; mknod /dev/loop b 7 0 && echo made; head -c0 </dev/loop && echo opened; \
+                  head -c0 </dev/zero && echo zero; echo x >/dev/null && echo null";
+    bench.run(&with_mknod(&bench, script, &serde_json::json!({})));
+    assert_eq!(bench.output("stdout"), ["made", "made", "zero", "null"], "{:?}", bench.output("stderr"));
+    assert!(
+        bench.output("stderr").iter().all(|line| line.contains("Operation not permitted")),
+        "by the list, not by a mode"
+    );
+    bench.assert_clean();
+
+    // An engine's list is "deny all": the default devices open all the same.
+    let bench = Bench::new();
+    let list = serde_json::json!({"resources": {"devices": [
+        {"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"},
+    ]}});
+    bench.run(&with_mknod(&bench, script, &list));
+    assert_eq!(bench.output("stdout"), ["made", "opened", "made", "zero", "null"], "{:?}", bench.output("stderr"));
+    bench.assert_clean();
+}
+
+#[test]
+fn devices_of_a_specification_are_made_and_a_read_only_one_cannot_be_written() {
+    let bench = Bench::new();
+    let list = serde_json::json!({
+        "devices": [
+            {"path": "/dev/deep/zero", "type": "c", "major": 1, "minor": 5, "fileMode": 0o666, "uid": 3, "gid": 4},
+            {"path": "/dev/pipe", "type": "p", "major": 0, "minor": 0},
+            {"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o666},
+        ],
+        "resources": {"devices": [
+            {"allow": false, "type": "c", "major": 1, "minor": 5, "access": "rw"},
+            {"allow": true, "type": "c", "major": 1, "minor": 5, "access": "r"},
+        ]},
+    });
+    let script = "stat -c '%F %a %u %g %t %T' /dev/deep/zero /dev/pipe; head -c0 </dev/deep/zero && echo read; \
+                  : >/dev/null && echo null; (: >/dev/deep/zero) || echo refused";
+    bench.run(&with_mknod(&bench, script, &list));
+    let expected = ["character special file 666 3 4 1 5", "fifo 666 0 0 0 0", "read", "null", "refused"];
+    assert_eq!(bench.output("stdout"), expected, "{:?}", bench.output("stderr"));
+    assert!(bench.output("stderr").join("").contains("Operation not permitted"), "{:?}", bench.output("stderr"));
+    bench.assert_clean();
+}
+
+#[test]
+fn devices_that_cannot_be_are_refused_by_name() {
+    let bench = Bench::new();
+    let refused = |list: serde_json::Value| {
+        let Outcome::StartFailed { message, .. } = bench.run(&with_mknod(&bench, "true", &list)).outcome else {
+            panic!()
+        };
+        message
+    };
+    let rules = serde_json::json!({"resources": {"devices": [{"allow": true, "access": "rwx"}]}});
+    assert_eq!(
+        refused(rules),
+        "linux.resources.devices[0]: access must be r, w and m, each at most once and at least one of them"
+    );
+    let outside = serde_json::json!({"devices": [{"path": "/etc/null", "type": "c", "major": 1, "minor": 3}]});
+    assert_eq!(refused(outside), "linux.devices[0]: path must be absolute, below /dev, and without '..'");
+    let other = serde_json::json!({"devices": [{"path": "/dev/null", "type": "c", "major": 1, "minor": 5}]});
+    assert!(refused(other).contains("something else is there already"));
+    bench.assert_clean();
 }

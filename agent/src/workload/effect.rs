@@ -63,10 +63,13 @@ impl Actor {
             Ok(peers) => peers,
             Err(message) => return self.never_ran(message).await,
         };
-        let plan = match plan(&host, &self.record, &peers) {
-            Ok(plan) => plan,
+        let record = self.record.clone();
+        let plan = match blocking::run(move || plan(&host, &record, &peers).map(|plan| (host, plan))).await {
+            Ok(Ok(plan)) => plan,
+            Ok(Err(error)) => return self.never_ran(format!("plan: {error}")).await,
             Err(error) => return self.never_ran(format!("plan: {error}")).await,
         };
+        let (host, plan) = plan;
         let paths = host.paths(self.record.name());
         let copy = self.record.encode();
         let launched = blocking::run(move || {

@@ -7,6 +7,7 @@
 
 mod actor;
 mod command;
+pub mod devices;
 mod effect;
 mod exit;
 mod fact;

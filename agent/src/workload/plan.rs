@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use tweendeck_proto::v1;
 use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
+use tweendeck_runtime::cgroup::devices::{Rule, over_default};
 use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
     Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process,
     ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use super::devices::{self, Resolved};
 use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
 use crate::journal::Record;
@@ -55,7 +57,8 @@ const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 /// The plan of a container's current attempt.
 ///
 /// # Errors
-/// When the OCI types refuse a value: a bug, since the specification was validated when it was accepted.
+/// When a device is not there any more, or the OCI types refuse a value: a bug, since the specification was validated when it was accepted. Looks at the
+/// host's files, which may block.
 pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Result<Plan, OciSpecError> {
     let spec = record.spec();
     let namespaces = Namespaces::of(&spec);
@@ -110,6 +113,8 @@ pub fn limits(resources: Option<&v1::Resources>) -> Resources {
         cpu_period_us: cpu.limit_millis.map(|_| u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US))),
         memory_max_bytes: resources.memory.and_then(|memory| memory.max_bytes),
         pids_max: resources.pids.and_then(|pids| pids.max),
+        // Those are looked up on the host, when the plan is made.
+        devices: None,
     }
 }
 
@@ -125,6 +130,7 @@ pub fn effective_resources(effective: &Effective) -> v1::Resources {
         cpu: Some(v1::CpuResources { weight: effective.cpu_weight, limit_millis: limit, period_us: period }),
         memory: Some(v1::MemoryResources { max_bytes: effective.memory_max_bytes }),
         pids: Some(v1::PidsResources { max: effective.pids_max }),
+        devices: Vec::new(),
     }
 }
 
@@ -188,10 +194,16 @@ fn linux(
     namespaces: &Namespaces,
     peers: &BTreeMap<String, Peer>,
 ) -> Result<Linux, OciSpecError> {
+    let asked = spec.resources.as_ref().map(|resources| resources.devices.as_slice()).unwrap_or_default();
+    let resolved: Result<Vec<Resolved>, _> = asked.iter().map(devices::resolve).collect();
+    let resolved = resolved.map_err(|error| OciSpecError::Other(error.to_string()))?;
+    let rules: Vec<Rule> = resolved.iter().map(|one| one.rule).collect();
+    let limits = Resources { devices: Some(over_default(&rules)), ..limits(spec.resources.as_ref()) };
     let mut linux = LinuxBuilder::default()
+        .devices(resolved.into_iter().filter_map(|one| one.node).collect::<Vec<_>>())
         .namespaces(namespaces.to_oci(peers)?)
         .cgroups_path(record.cgroup_path())
-        .resources(limits(spec.resources.as_ref()).to_oci())
+        .resources(limits.to_oci())
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READONLY.map(str::to_owned))
         .build()?;

@@ -80,6 +80,9 @@ struct LimitArgs {
     /// Most processes and threads together, 1 to 4194304.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4_194_304), value_name = "COUNT")]
     pids: Option<u64>,
+    /// A device of the node, below /dev, that the container may use; may be repeated, up to 64 times. ACCESS is out of r, w and m [default: rwm].
+    #[arg(long, value_parser = value::device, value_name = "PATH[:PATH-INSIDE][:ACCESS]")]
+    device: Vec<v1::DeviceRule>,
 }
 
 /// What a container has as its root.
@@ -139,13 +142,14 @@ fn made_up_name() -> String {
 impl LimitArgs {
     /// Absent as a whole, and in each part, where nothing was asked: then the kernel's defaults hold.
     fn into_resources(self) -> Option<v1::Resources> {
-        let Self { memory, cpus, cpu_weight, cpu_period_us, pids } = self;
+        let Self { memory, cpus, cpu_weight, cpu_period_us, pids, device } = self;
         let any_cpu = cpus.or(cpu_weight).or(cpu_period_us).is_some();
         let cpu = v1::CpuResources { weight: cpu_weight, limit_millis: cpus, period_us: cpu_period_us };
         let resources = v1::Resources {
             cpu: any_cpu.then_some(cpu),
             memory: memory.map(|bytes| v1::MemoryResources { max_bytes: Some(bytes) }),
             pids: pids.map(|max| v1::PidsResources { max: Some(max) }),
+            devices: device,
         };
         (resources != v1::Resources::default()).then_some(resources)
     }
@@ -206,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_option_arrives_in_the_specification() {
-        let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 -e A=1 -e B=x=y -l app=web -w /srv \
+        let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 --device /dev/fuse:rw -e A=1 -e B=x=y -l app=web -w /srv \
                     -u 1000:1001 --hostname h --writable 8M --network host --pid container:db --userns host --timens private --boottime -5 --direct --stop-signal INT --stop-grace 3s --rm sleep 1";
         let (name, spec) = spec(&line.split_whitespace().collect::<Vec<_>>());
         let host = v1::HostRootfs { writable_bytes: Some(8 << 20) };
@@ -221,6 +225,11 @@ mod tests {
                 cpu: Some(v1::CpuResources { weight: Some(200), limit_millis: Some(500), period_us: Some(50_000) }),
                 memory: Some(v1::MemoryResources { max_bytes: Some(64 << 20) }),
                 pids: Some(v1::PidsResources { max: Some(10) }),
+                devices: vec![v1::DeviceRule {
+                    path: "/dev/fuse".to_owned(),
+                    access: "rw".to_owned(),
+                    ..Default::default()
+                }],
             }),
             labels: owned(&[("app", "web")]),
             hostname: "h".to_owned(),

@@ -101,9 +101,9 @@ mod tests {
             time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
             usage: Some(Usage { cpu: Some(cpu), memory: Some(memory), pids: Some(pids) }),
             effective: Some(Resources {
-                cpu: None,
                 memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
                 pids: Some(PidsResources { max: Some(100) }),
+                ..Default::default()
             }),
         }
     }

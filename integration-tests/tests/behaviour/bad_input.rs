@@ -44,6 +44,7 @@ async fn every_wrong_field_is_named_in_one_answer() {
             cpu: Some(CpuResources { weight: Some(0), limit_millis: Some(5), period_us: None }),
             memory: Some(MemoryResources { max_bytes: Some(1) }),
             pids: Some(PidsResources { max: Some(u64::MAX) }),
+            ..Default::default()
         }),
         rootfs: Some(RootFilesystem {
             source: Some(root_filesystem::Source::Directory(DirectoryRootfs {

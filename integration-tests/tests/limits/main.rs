@@ -7,6 +7,8 @@
     reason = "a panic here is a failed test"
 )]
 
+mod devices;
+
 use std::time::{Duration, Instant};
 
 use tweendeck_integration_tests::agent::Agent;

@@ -1,6 +1,7 @@
 //! Whether limits are in range, and whether this host can enforce them; asked before anything has an effect.
 
-use super::{CgroupError, Controller, Hierarchies, Resources};
+use super::devices::{self, RULES_MAX, Rule};
+use super::{CgroupError, Controller, Hierarchies, Home, Resources};
 
 /// Everything that is wrong with `resources` on this host.
 ///
@@ -15,13 +16,35 @@ pub fn check(hierarchies: &Hierarchies, resources: &Resources) -> Result<(), Vec
         ("cpu_period_us", Controller::Cpu, resources.cpu_period_us.is_some()),
         ("memory_max_bytes", Controller::Memory, resources.memory_max_bytes.is_some()),
         ("pids_max", Controller::Pids, resources.pids_max.is_some()),
+        ("devices", Controller::Devices, resources.devices.is_some()),
     ];
     for (field, controller, asked) in fields {
         if asked && hierarchies.home(controller).is_none() {
             errors.push(CgroupError::UnsupportedOnHost { field, controller, version: hierarchies.version() });
         }
     }
+    if let Some(rules) = &resources.devices {
+        device_rules(hierarchies, rules, &mut errors);
+    }
     if errors.is_empty() { Ok(()) } else { Err(errors) }
+}
+
+fn device_rules(hierarchies: &Hierarchies, rules: &[Rule], errors: &mut Vec<CgroupError>) {
+    if rules.len() > RULES_MAX {
+        return errors.push(CgroupError::TooManyDevices { count: rules.len(), max: RULES_MAX });
+    }
+    let checked = rules.iter().enumerate().map(|(index, rule)| (index, rule.check()));
+    errors
+        .extend(checked.filter_map(|(index, checked)| checked.err().map(|why| CgroupError::DeviceRule { index, why })));
+    match hierarchies.home(Controller::Devices) {
+        Some(Home::V1(_)) => errors.extend(devices::v1::check(rules).err()),
+        Some(Home::V2(_)) if !devices::v2::supported() => errors.push(CgroupError::UnsupportedOnHost {
+            field: "devices",
+            controller: Controller::Devices,
+            version: hierarchies.version(),
+        }),
+        Some(Home::V2(_)) | None => {}
+    }
 }
 
 fn ranges(resources: &Resources, errors: &mut Vec<CgroupError>) {
@@ -51,6 +74,7 @@ mod tests {
             cpu_period_us: Some(7),
             memory_max_bytes: Some(1 << 20),
             pids_max: Some(0),
+            devices: Some(devices::default_rules()),
         };
         let errors = check(&host, &asked).unwrap_err();
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -63,6 +87,7 @@ mod tests {
                 "pids_max is 0, it must be 1 to 4194304",
                 "memory_max_bytes needs the memory controller, which this cgroup v1 host does not have",
                 "pids_max needs the pids controller, which this cgroup v1 host does not have",
+                "devices needs the devices controller, which this cgroup v1 host does not have",
             ]
         );
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::devices::RuleError;
 use super::{Controller, Version};
 
 /// Why a cgroup could not be had. Variants name the step and its subject; the kernel's answer is the source.
@@ -46,6 +47,53 @@ pub enum CgroupError {
         asked: u64,
         /// What was read back.
         effective: String,
+    },
+    /// A device rule that no device can match, or that says nothing.
+    #[error("linux.resources.devices[{index}]: {why}")]
+    DeviceRule {
+        /// Which, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        why: RuleError,
+    },
+    /// More device rules than the kernel is given.
+    #[error("linux.resources.devices becomes {count} rules, there may be {max}; use fewer, or wider ones")]
+    TooManyDevices {
+        /// How many.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// v1 has no order of rules.
+    #[error(
+        "the device rule {rule:?} takes away a part of {wider:?}, which cgroup v1 cannot do; name the devices to allow one by one"
+    )]
+    DeviceHole {
+        /// The rule.
+        rule: String,
+        /// What it takes from.
+        wider: String,
+    },
+    /// A step on the program that decides over devices failed.
+    #[error("{step} cgroup {path} (devices){}{log}", if .log.is_empty() { "" } else { ": " })]
+    Bpf {
+        /// What was being done.
+        step: &'static str,
+        /// To which cgroup.
+        path: PathBuf,
+        /// What the verifier said.
+        log: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel has other device rules than it was given.
+    #[error("the device rules of cgroup {path} are not in effect: {detail}")]
+    DevicesNotEnforced {
+        /// Which.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
     },
     /// A directory could not be made.
     #[error("create cgroup {path}")]
@@ -117,6 +165,11 @@ impl CgroupError {
             | Self::UnsupportedField(_)
             | Self::OutOfRange { .. }
             | Self::NotEnforced { .. }
+            | Self::DeviceRule { .. }
+            | Self::TooManyDevices { .. }
+            | Self::DeviceHole { .. }
+            | Self::Bpf { .. }
+            | Self::DevicesNotEnforced { .. }
             | Self::Create { .. }
             | Self::Write { .. }
             | Self::Malformed { .. }

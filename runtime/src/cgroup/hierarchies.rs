@@ -40,11 +40,13 @@ pub enum Controller {
     Pids,
     /// Freezing; v1 only, v2 can without a controller.
     Freezer,
+    /// Use of devices. A controller on v1 only; on v2 it is a program of the cgroup's, and no file names it.
+    Devices,
 }
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Cpu, Self::CpuAcct, Self::Memory, Self::Pids, Self::Freezer];
+    pub const ALL: [Self; 6] = [Self::Cpu, Self::CpuAcct, Self::Memory, Self::Pids, Self::Freezer, Self::Devices];
 
     /// The kernel's name.
     #[must_use]
@@ -55,6 +57,7 @@ impl Controller {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Freezer => "freezer",
+            Self::Devices => "devices",
         }
     }
 }
@@ -138,6 +141,8 @@ impl Hierarchies {
         }
         let core = match controller {
             Controller::CpuAcct | Controller::Freezer => self.version() == Version::V2,
+            // A v2 hierarchy beside v1 takes programs, too.
+            Controller::Devices => true,
             Controller::Cpu | Controller::Memory | Controller::Pids => self.v2_controllers.contains(&controller),
         };
         self.v2.clone().filter(|_| core).map(Home::V2)
@@ -148,10 +153,11 @@ impl Hierarchies {
         &self.v1
     }
 
-    /// The v2 mount point and its controllers, less those that v1 has.
+    /// The v2 mount point and its controllers (devices among them), less those that v1 has.
     pub(super) fn v2(&self) -> Option<(&Path, Vec<Controller>)> {
         let free = |controller: &Controller| !self.v1.contains_key(controller);
-        let controllers: Vec<_> = self.v2_controllers.iter().copied().filter(free).collect();
+        let own = self.v2_controllers.iter().copied();
+        let controllers: Vec<_> = own.chain([Controller::Devices]).filter(free).collect();
         let used = self.version() == Version::V2 || !controllers.is_empty();
         self.v2.as_deref().filter(|_| used).map(|mount| (mount, controllers))
     }
@@ -218,6 +224,7 @@ mod tests {
 33 30 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
 34 30 0:30 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
 35 30 0:31 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,name=systemd
+37 30 0:33 / /sys/fs/cgroup/devices rw,relatime - cgroup cgroup rw,devices
 36 30 0:32 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw";
 
     #[test]

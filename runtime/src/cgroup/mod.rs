@@ -8,6 +8,7 @@
 //! unified, and is the oracle of the tests (set through ours, read through theirs); `docs/adr/0003` says why it does no more.
 
 mod check;
+pub mod devices;
 mod entrance;
 mod error;
 mod file;
@@ -41,6 +42,9 @@ pub struct Resources {
     pub memory_max_bytes: Option<u64>,
     /// Processes and threads the container may have, at least 1.
     pub pids_max: Option<u64>,
+    /// What may be done with devices, in full: the last rule that matches decides, and none means no. What is in [`Effective`] says nothing of it; that it holds is checked
+    /// when it is written.
+    pub devices: Option<Vec<devices::Rule>>,
 }
 
 /// The limits as the kernel has them after a write. `None`: unlimited, or the controller is absent and nothing was asked of it.

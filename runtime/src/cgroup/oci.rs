@@ -2,6 +2,7 @@
 
 use oci_spec::runtime::{LinuxCpuBuilder, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources};
 
+use super::devices::{self, Rule};
 use super::{CgroupError, Resources};
 
 /// `cpu.shares` of the default weight, 100.
@@ -30,6 +31,7 @@ impl Resources {
     /// [`CgroupError::UnsupportedField`] for every field that is set and would not be enforced.
     pub fn from_oci(oci: &LinuxResources) -> Result<Self, Vec<CgroupError>> {
         let mut errors: Vec<CgroupError> = unsupported(oci).into_iter().map(CgroupError::UnsupportedField).collect();
+        let devices = device_rules(oci, &mut errors);
         let mut positive = |field, value: Option<i64>| match value {
             // -1 is "unlimited" in every limit of the specification.
             None | Some(-1) => None,
@@ -48,6 +50,7 @@ impl Resources {
             cpu_period_us: cpu.and_then(|cpu| cpu.period()),
             memory_max_bytes: positive("memory_max_bytes", oci.memory().as_ref().and_then(|memory| memory.limit())),
             pids_max: positive("pids_max", oci.pids().as_ref().map(|pids| pids.limit())),
+            devices,
         };
         if errors.is_empty() { Ok(resources) } else { Err(errors) }
     }
@@ -57,7 +60,7 @@ impl Resources {
     pub fn to_oci(&self) -> LinuxResources {
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut oci = LinuxResources::default();
-        oci.set_devices(None);
+        oci.set_devices(self.devices.as_ref().map(|rules| rules.iter().map(|rule| rule.to_oci()).collect()));
         if self.cpu_weight.is_some() || self.cpu_quota_us.is_some() || self.cpu_period_us.is_some() {
             let mut cpu = LinuxCpuBuilder::default().build().unwrap_or_default();
             cpu.set_shares(self.cpu_weight.map(shares));
@@ -75,6 +78,19 @@ impl Resources {
     }
 }
 
+/// The device rules over the default ones; `None` if there are none.
+fn device_rules(oci: &LinuxResources, errors: &mut Vec<CgroupError>) -> Option<Vec<Rule>> {
+    let given = oci.devices().as_ref().filter(|rules| !rules.is_empty())?;
+    let mut rules = Vec::new();
+    for (index, rule) in given.iter().enumerate() {
+        match Rule::from_oci(rule) {
+            Ok(rule) => rules.push(rule),
+            Err(why) => errors.push(CgroupError::DeviceRule { index, why }),
+        }
+    }
+    Some(devices::over_default(&rules))
+}
+
 fn unsupported(oci: &LinuxResources) -> Vec<&'static str> {
     let mut found = Vec::new();
     let mut refuse = |set: bool, field| {
@@ -82,7 +98,6 @@ fn unsupported(oci: &LinuxResources) -> Vec<&'static str> {
             found.push(field);
         }
     };
-    refuse(oci.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "devices");
     refuse(oci.block_io().is_some(), "blockIO");
     refuse(oci.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()), "hugepageLimits");
     refuse(oci.network().is_some(), "network");
@@ -143,8 +158,9 @@ mod tests {
 
         #[test]
         fn resources_survive_oci(weight in proptest::option::of(1_u32..=10_000), quota in proptest::option::of(1_000_u64..1 << 40),
-            period in proptest::option::of(1_000_u64..=1_000_000), memory in proptest::option::of(4096_u64..1 << 60), pids in proptest::option::of(1_u64..4_194_304)) {
-            let asked = Resources { cpu_weight: weight, cpu_quota_us: quota, cpu_period_us: period, memory_max_bytes: memory, pids_max: pids };
+            period in proptest::option::of(1_000_u64..=1_000_000), memory in proptest::option::of(4096_u64..1 << 60), pids in proptest::option::of(1_u64..4_194_304), devices: bool) {
+            let devices = devices.then(devices::default_rules);
+            let asked = Resources { cpu_weight: weight, cpu_quota_us: quota, cpu_period_us: period, memory_max_bytes: memory, pids_max: pids, devices };
             let json = serde_json::to_string(&asked.to_oci()).unwrap();
             let oci: LinuxResources = serde_json::from_str(&json).unwrap();
             proptest::prop_assert_eq!(Resources::from_oci(&oci).unwrap(), asked);

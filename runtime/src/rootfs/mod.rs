@@ -5,6 +5,7 @@
 //! leads out of it. Runs in the clone of a single-threaded supervisor.
 
 mod dev;
+mod device;
 mod inside;
 mod mapped;
 mod mount;
@@ -21,6 +22,7 @@ use crate::bundle::{Plan, Rootfs};
 use crate::namespaces::Namespaces;
 use crate::namespaces::ids::Ids;
 
+pub(crate) use device::check as check_devices;
 pub(crate) use mount::Step;
 
 /// A step of the set-up that failed.
@@ -108,7 +110,9 @@ pub(crate) fn build(
     }
     // Only into a /dev of the container's own; an image's is left as it is.
     if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
-        dev::populate(&inside, if maps_ids { dev::Nodes::Bound } else { dev::Nodes::Made })?;
+        let nodes = if maps_ids { dev::Nodes::Bound } else { dev::Nodes::Made };
+        dev::populate(&inside, nodes)?;
+        dev::add(&inside, nodes, &plan.spec)?;
     }
     Ok(Root {
         inside,

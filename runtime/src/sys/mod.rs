@@ -3,6 +3,7 @@
 //! Wrappers take borrowed descriptors and return owned ones, report [`std::io::Error`], and decide nothing.
 #![allow(unsafe_code, reason = "this module is where system calls are made")]
 
+mod bpf;
 mod capability;
 mod clone;
 mod fs;
@@ -12,6 +13,10 @@ mod process;
 mod rights;
 mod tree;
 
+pub(crate) use bpf::{
+    Instruction, LoadError, ProgramInfo, attach_device_program, attached_device_programs, detach_device_program,
+    load_device_program, open_program, program_info,
+};
 pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
 };

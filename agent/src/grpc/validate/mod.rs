@@ -1,5 +1,6 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
+mod devices;
 mod name;
 mod namespaces;
 mod request;
@@ -46,6 +47,11 @@ impl Violations {
         if !holds {
             self.add(field, description);
         }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.told.len().saturating_add(self.more)
     }
 
     /// Nothing wrong, or everything that is.

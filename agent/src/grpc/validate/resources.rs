@@ -2,7 +2,8 @@
 
 use tonic_types::FieldViolation;
 use tweendeck_proto::v1;
-use tweendeck_runtime::cgroup::{self, CgroupError, Hierarchies};
+use tweendeck_runtime::cgroup::devices::default_rules;
+use tweendeck_runtime::cgroup::{self, CgroupError, Hierarchies, Resources};
 
 use super::super::status::Refusal;
 use super::Violations;
@@ -53,7 +54,9 @@ fn cpu_limits(cpu: &v1::CpuResources, violations: &mut Violations) {
 
 /// Whether this host can enforce the limits. Asked after the ranges, so that what is left is the host's lack.
 pub(in crate::grpc) fn supported(host: &Hierarchies, resources: Option<&v1::Resources>) -> Result<(), Refusal> {
-    let Err(errors) = cgroup::check(host, &limits(resources)) else {
+    // Every container has a list of devices, also one whose caller asks for none.
+    let asked = Resources { devices: Some(default_rules()), ..limits(resources) };
+    let Err(errors) = cgroup::check(host, &asked) else {
         return Ok(());
     };
     let mut controllers = Vec::new();
@@ -80,6 +83,7 @@ fn api_field(field: &str) -> &'static str {
         "cpu_period_us" => "spec.resources.cpu.period_us",
         "memory_max_bytes" => "spec.resources.memory.max_bytes",
         "pids_max" => "spec.resources.pids.max",
+        "devices" => "spec.resources.devices",
         _ => "spec.resources",
     }
 }
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_limit_whose_controller_is_absent_is_unsupported_by_name() {
-        let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,cpu", "");
+        let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,cpu,devices", "");
         let asked = v1::Resources {
             memory: Some(v1::MemoryResources { max_bytes: Some(MEMORY) }),
             ..cpu(Some(100), Some(500), None)

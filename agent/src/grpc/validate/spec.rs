@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use tweendeck_proto::v1;
 
+use super::devices::devices;
 use super::{Violations, duration, namespaces, resources};
 use crate::host::{Host, IdRanges};
 use crate::workload::Namespaces;
@@ -20,7 +21,8 @@ const PATH_LEN: usize = 4095;
 /// Whether checking a specification means looking at the host's files, which may block.
 pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bool {
     let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
-    matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+    let devices = spec.and_then(|spec| spec.resources.as_ref()).is_some_and(|resources| !resources.devices.is_empty());
+    devices || matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
@@ -35,6 +37,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     namespaces::namespaces(name, spec, violations);
     if let Some(limits) = &spec.resources {
         resources(limits, host.memory_bytes, violations);
+        devices(&limits.devices, violations);
     }
     if let Some(rootfs) = &spec.rootfs {
         root(rootfs, violations);
@@ -146,7 +149,7 @@ fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
     }
 }
 
-fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
+pub(super) fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
     let plain = |component| match component {
         Component::RootDir | Component::Normal(_) | Component::CurDir => true,
         Component::ParentDir | Component::Prefix(_) => false,

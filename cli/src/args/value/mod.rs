@@ -5,12 +5,14 @@
 
 mod cpus;
 mod decimal;
+mod device;
 mod duration;
 mod pair;
 mod size;
 mod user;
 
 pub(crate) use cpus::cpus;
+pub(crate) use device::device;
 pub(crate) use duration::duration;
 pub(crate) use pair::{Pair, pair};
 pub(crate) use size::size;

@@ -60,6 +60,7 @@ impl<'a> Ours<'a> {
             rootfs: Rootfs::Directory { path: self.place.root() },
             mode,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            peers: Vec::new(),
             spec: serde_json::from_value(self.place.spec("ours")).unwrap(),
         };
         let paths = Paths::new(self.place.in_memory(), self.place.on_disk(), "ours");
@@ -93,6 +94,7 @@ impl<'a> Ours<'a> {
             cpu: Some(CpuResources { limit_millis: Some(CPU_MILLIS), ..Default::default() }),
             memory: Some(MemoryResources { max_bytes: Some(MEMORY_BYTES) }),
             pids: Some(PidsResources { max: Some(PIDS) }),
+            ..Default::default()
         };
         let path = self.place.root().to_string_lossy().into_owned();
         let source = root_filesystem::Source::Directory(DirectoryRootfs { path, readonly: false });

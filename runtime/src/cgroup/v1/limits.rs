@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::V1;
 use crate::cgroup::oci::{shares, weight};
-use crate::cgroup::{CgroupError, Controller, Effective, Resources, file, no_more};
+use crate::cgroup::{CgroupError, Controller, Effective, Resources, devices, file, no_more};
 
 /// What `memory.limit_in_bytes` says when there is no limit: the largest page-aligned number.
 const UNLIMITED: u64 = 0x7FFF_FFFF_FFFF_F000;
@@ -24,6 +24,9 @@ pub(super) fn write(side: &V1, resources: &Resources) -> Result<(), CgroupError>
     }
     if let Some((directory, max)) = side.directory(Controller::Pids).zip(resources.pids_max) {
         file::write(directory, "pids.max", &max.to_string())?;
+    }
+    if let Some((directory, rules)) = side.directory(Controller::Devices).zip(resources.devices.as_ref()) {
+        devices::v1::apply(directory, rules)?;
     }
     Ok(())
 }

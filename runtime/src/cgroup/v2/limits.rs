@@ -1,7 +1,7 @@
 //! Limits on v2: one file a limit.
 
 use super::V2;
-use crate::cgroup::{CgroupError, Controller, Effective, Resources, file, no_more};
+use crate::cgroup::{CgroupError, Controller, Effective, Resources, devices, file, no_more};
 
 const SWAP: &str = "memory.swap.max";
 
@@ -19,6 +19,9 @@ pub(super) fn write(side: &V2, resources: &Resources) -> Result<(), CgroupError>
     }
     if let Some(max) = resources.pids_max.filter(|_| side.has(Controller::Pids)) {
         file::write(&side.directory, "pids.max", &max.to_string())?;
+    }
+    if let Some(rules) = resources.devices.as_ref().filter(|_| side.has(Controller::Devices)) {
+        devices::v2::apply(&side.directory, rules)?;
     }
     Ok(())
 }

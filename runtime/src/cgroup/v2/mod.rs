@@ -35,15 +35,17 @@ impl V2 {
     /// Hands our controllers down from the mount point to the container's parent, top first: a child can only have what its
     /// parent distributes. Writing what is there already changes nothing.
     fn distribute(&self) -> Result<(), CgroupError> {
-        let names: Vec<String> = self.controllers.iter().map(|controller| format!("+{controller}")).collect();
+        // The kernel distributes no devices: they are a program of the cgroup's own.
+        let wanted: Vec<Controller> =
+            self.controllers.iter().copied().filter(|controller| *controller != Controller::Devices).collect();
+        let names: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();
         if names.is_empty() {
             return Ok(());
         }
         let mut directory = self.mount.clone();
         for component in Path::new(&self.path).components() {
             let enabled = file::read(&directory, "cgroup.subtree_control")?;
-            let missing =
-                self.controllers.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
+            let missing = wanted.iter().any(|wanted| !enabled.split_whitespace().any(|name| name == wanted.name()));
             if missing {
                 file::write(&directory, "cgroup.subtree_control", &names.join(" "))?;
             }

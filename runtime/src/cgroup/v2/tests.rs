@@ -52,6 +52,7 @@ fn limits_are_written_as_the_kernel_wants_them() {
         cpu_period_us: Some(100_000),
         memory_max_bytes: Some(64 << 20),
         pids_max: Some(20),
+        ..Default::default()
     };
     fake.side.write(&resources).unwrap();
     assert_eq!(files.map(|name| fake.content(name)), ["50", "25000 100000", "67108864", "0", "20"]);

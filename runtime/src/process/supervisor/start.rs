@@ -159,10 +159,12 @@ fn namespaces(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Namespaces, Joi
 
 /// The limits, if this host can enforce all of them.
 fn resources(plan: &Plan, hierarchies: &Hierarchies) -> Result<Resources, StartFailure> {
-    let resources = match plan.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
+    let mut resources = match plan.spec.linux().as_ref().and_then(|linux| linux.resources().as_ref()) {
         Some(oci) => Resources::from_oci(oci).map_err(|errors| refusal("read the limits", &sentences(&errors)))?,
         None => Resources::default(),
     };
+    // Every container has a list, asked for or not.
+    resources.devices.get_or_insert_with(cgroup::devices::default_rules);
     cgroup::check(hierarchies, &resources).map_err(|errors| refusal("check the limits", &sentences(&errors)))?;
     Ok(resources)
 }
