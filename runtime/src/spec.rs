@@ -3,6 +3,7 @@
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::cgroup::Resources;
+use crate::security::{self, Label};
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -26,8 +27,6 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
         None => refuse(true, "a specification without process"),
         Some(process) => {
             refuse(process.terminal() == Some(true), "process.terminal");
-            refuse(process.apparmor_profile().is_some(), "process.apparmorProfile");
-            refuse(process.selinux_label().is_some(), "process.selinuxLabel");
             refuse(process.console_size().is_some(), "process.consoleSize");
             refuse(process.io_priority().is_some(), "process.ioPriority");
             refuse(process.scheduler().is_some(), "process.scheduler");
@@ -44,6 +43,10 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
         && let Err(errors) = Resources::from_oci(resources)
     {
         refused.extend(errors.iter().map(ToString::to_string));
+    }
+    if let Some(process) = spec.process() {
+        refused.extend(process.capabilities().iter().flat_map(security::check_capabilities));
+        refused.extend(Label::refusals(process));
     }
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
@@ -64,7 +67,6 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     refuse(linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty()), "linux.gidMappings");
     refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
     refuse(linux.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.devices");
-    refuse(some(linux.seccomp().is_some()), "linux.seccomp");
     refuse(some(linux.rootfs_propagation().is_some()), "linux.rootfsPropagation");
     refuse(some(linux.mount_label().is_some()), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn everything_that_is_not_honoured_is_named_at_once() {
         let json = r#"{"ociVersion": "1.2.0", "root": {"path": "/"}, "hostname": "a",
-            "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": "x"},
+            "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": ""},
             "linux": {"cgroupsPath": "a", "namespaces": [{"type": "pid"}, {"type": "user"}],
                 "sysctl": {"net.ipv4.ip_forward": "1"}, "resources": {"memory": {"swap": 1}}}}"#;
         let refused = check(&serde_json::from_str(json).unwrap()).unwrap_err();
@@ -100,11 +102,11 @@ mod tests {
             refused,
             [
                 "process.terminal is not supported",
-                "process.apparmorProfile is not supported",
                 "linux.sysctl is not supported",
                 "linux.namespaces of type user or time is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap is not supported",
+                "process.apparmorProfile must be 1 to 4096 bytes without control characters",
             ]
         );
     }

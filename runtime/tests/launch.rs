@@ -73,6 +73,7 @@ impl Bench {
             mode: InitMode::Init,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             spec: serde_json::from_value(spec).unwrap(),
+            seccomp: None,
         }
     }
 
@@ -256,10 +257,10 @@ fn what_the_specification_asks_and_we_cannot_is_refused() {
     let bench = Bench::new();
     let mut plan = bench.plan(&["true"]);
     let mut process = plan.spec.process().clone().unwrap();
-    process.set_apparmor_profile(Some("x".into()));
+    process.set_exec_cpu_affinity(Some(oci::ExecCPUAffinity::default()));
     plan.spec.set_process(Some(process));
     let Outcome::StartFailed { message, .. } = bench.run(&plan).outcome else { panic!() };
-    assert_eq!(message, "process.apparmorProfile is not supported");
+    assert_eq!(message, "process.execCPUAffinity is not supported");
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     step("leave the agent's session keyring", sys::join_new_session_keyring())?;
     be_ordinary();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let main = main_process::Main::of(&plan.spec)?;
+    let main = main_process::Main::of(plan)?;
     if has(plan, LinuxNamespaceType::Network) {
         step("bring up the loopback device", sys::loopback_up())?;
     }

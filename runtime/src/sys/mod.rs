@@ -6,16 +6,20 @@
 mod capability;
 mod clone;
 mod fs;
+mod landlock;
 mod net;
 mod process;
+mod seccomp;
 
 pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
 };
 pub(crate) use clone::{Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use landlock::give_up_files;
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
     pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child,
 };
+pub(crate) use seccomp::load_filter;
