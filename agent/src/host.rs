@@ -6,6 +6,9 @@ use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
 use tweendeck_runtime::launch::RuntimeBinary;
 
+use crate::config::Security;
+use crate::workload::Filters;
+
 /// The node as the agent found it at start-up; does not change while the agent lives.
 #[derive(Debug)]
 pub struct Host {
@@ -27,6 +30,10 @@ pub struct Host {
     pub logs: LogPolicy,
     /// Host directories that are empty in containers which share the host's root.
     pub hidden: Vec<PathBuf>,
+    /// What callers may ask for containers.
+    pub security: Security,
+    /// Filters of system calls, compiled.
+    pub filters: Filters,
 }
 
 const CGROUP_SUFFIX: &str = ".ctr";

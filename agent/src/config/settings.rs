@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 22] = [
+pub(super) const SETTINGS: [Setting; 24] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -119,6 +119,13 @@ pub(super) const SETTINGS: [Setting; 22] = [
         "3",
         "Rotated log files kept beside the current one, for each of a container's streams, 1 to 100",
     ),
+    setting(
+        "security.allow_privileged",
+        Shape::Switch,
+        "false",
+        "Accept containers whose root is root of this machine: privileged ones, and the capabilities ALL, SYS_ADMIN, SYS_MODULE and SYS_RAWIO",
+    ),
+    setting("security.allow_unconfined", Shape::Switch, "false", "Accept containers without a filter of system calls"),
     setting(
         "journal.max_events",
         Shape::Number,

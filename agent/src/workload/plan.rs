@@ -1,5 +1,7 @@
 //! From what a caller asked to what the runtime does.
 
+mod security;
+
 use std::path::PathBuf;
 
 use tweendeck_proto::v1;
@@ -7,12 +9,15 @@ use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
 use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
-    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType,
-    Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Capabilities, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder, LinuxNamespaceType, Mount,
+    MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use crate::host::Host;
 use crate::journal::Record;
+
+pub(crate) use security::ALL as ALL_CAPABILITIES;
+pub use security::Filters;
 
 /// What a container gets of its PATH when the caller says nothing.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -20,19 +25,6 @@ const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 const DEFAULT_WRITABLE_BYTES: u64 = 64 << 20;
 /// One enforcement period when the caller says nothing (the kernel's default).
 pub(crate) const DEFAULT_PERIOD_US: u32 = 100_000;
-
-/// What a process in a container may do as root: own files, change users, signal, bind low ports. Notably not: mknod, raw
-/// sockets, chroot, ptrace of others, anything about the kernel.
-const CAPABILITIES: [Capability; 8] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::Setgid,
-    Capability::Setuid,
-    Capability::NetBindService,
-];
 
 const MASKED: [&str; 11] = [
     "/proc/acpi",
@@ -61,13 +53,16 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
     };
+    let options = spec.security.clone().unwrap_or_default();
+    let capabilities = security::capabilities(&options);
+    let seccomp = host.filters.program(&options, &capabilities)?;
     let oci = SpecBuilder::default()
         .version("1.2.0")
         .hostname(hostname(record.name(), &spec.hostname))
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
-        .process(process(&spec)?)
-        .mounts(mounts()?)
-        .linux(linux(record.cgroup_path(), &spec)?)
+        .process(process(&spec, &options, capabilities)?)
+        .mounts(mounts(options.privileged)?)
+        .linux(linux(record.cgroup_path(), &spec, options.privileged)?)
         .build()?;
     Ok(Plan {
         name: record.name().to_owned(),
@@ -77,6 +72,7 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         mode,
         logs: host.logs.clone(),
         spec: only_what_we_say(oci),
+        seccomp,
     })
 }
 
@@ -146,7 +142,11 @@ fn hostname(name: &str, asked: &str) -> String {
     name.chars().filter(|char| *char != '_').take(63).collect()
 }
 
-fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
+fn process(
+    spec: &v1::ContainerSpec,
+    options: &v1::SecurityOptions,
+    set: Capabilities,
+) -> Result<Process, OciSpecError> {
     let mut env: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     env.sort();
     if !spec.env.contains_key("PATH") {
@@ -154,7 +154,6 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
     }
     let user = spec.user.clone().unwrap_or_default();
     let user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
-    let set: Capabilities = CAPABILITIES.into_iter().collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
         .permitted(set.clone())
@@ -169,14 +168,17 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
         .cwd(cwd)
         .user(user)
         .capabilities(capabilities)
-        .no_new_privileges(true)
+        .no_new_privileges(!options.allow_new_privileges)
         .terminal(false)
         .build()?;
     process.set_rlimits(None);
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    process.set_apparmor_profile(some(&options.apparmor_profile));
+    process.set_selinux_label(some(&options.selinux_label));
     Ok(process)
 }
 
-fn linux(cgroup_path: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecError> {
+fn linux(cgroup_path: &str, spec: &v1::ContainerSpec, privileged: bool) -> Result<Linux, OciSpecError> {
     let mut kinds = vec![
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Mount,
@@ -196,12 +198,13 @@ fn linux(cgroup_path: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecEr
         .namespaces(namespaces)
         .cgroups_path(cgroup_path)
         .resources(limits(spec.resources.as_ref()).to_oci())
-        .masked_paths(MASKED.map(str::to_owned))
-        .readonly_paths(READONLY.map(str::to_owned))
+        // Device rules of a privileged container belong here: it may use every device of the machine.
+        .masked_paths(if privileged { Vec::new() } else { MASKED.map(str::to_owned).to_vec() })
+        .readonly_paths(if privileged { Vec::new() } else { READONLY.map(str::to_owned).to_vec() })
         .build()
 }
 
-fn mounts() -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(privileged: bool) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, options: &[&str]| {
         MountBuilder::default()
             .destination(destination)
@@ -210,14 +213,16 @@ fn mounts() -> Result<Vec<Mount>, OciSpecError> {
             .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
             .build()
     };
+    let kernel: &[&str] = &["nosuid", "noexec", "nodev", "ro"];
+    let kernel = kernel.strip_suffix(if privileged { &["ro"][..] } else { &[] }).unwrap_or(kernel);
     Ok(vec![
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
         mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"])?,
         mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
         mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=64m", "nr_inodes=16384"])?,
         mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"])?,
-        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
-        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"])?,
+        mount("/sys", "sysfs", kernel)?,
+        mount("/sys/fs/cgroup", "cgroup", kernel)?,
     ])
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
+use super::security::SecurityArgs;
 use super::value::{self, Pair};
 use crate::signal;
 
@@ -56,6 +57,8 @@ pub(crate) struct ContainerArgs {
     limits: LimitArgs,
     #[command(flatten)]
     root: RootArgs,
+    #[command(flatten)]
+    security: SecurityArgs,
 }
 
 /// What a container may use.
@@ -130,6 +133,7 @@ impl ContainerArgs {
             ephemeral: self.ephemeral,
             stop_signal: self.stop_signal.unwrap_or_default(),
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
+            security: self.security.into_options(),
         };
         (self.name.unwrap_or_else(made_up_name), spec)
     }
@@ -233,6 +237,7 @@ mod tests {
             ephemeral: true,
             stop_signal: 2,
             stop_grace: Some(prost_types::Duration { seconds: 3, nanos: 0 }),
+            security: None,
         };
         assert_eq!((name.as_str(), spec), ("web", expected));
     }

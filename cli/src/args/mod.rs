@@ -4,6 +4,7 @@
 
 mod change;
 mod container;
+mod security;
 mod show;
 mod value;
 

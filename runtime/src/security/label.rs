@@ -18,8 +18,7 @@ pub enum Module {
 }
 
 /// Whether the kernel has it, and it is switched on.
-#[must_use]
-pub fn has(module: Module) -> bool {
+fn has(module: Module) -> bool {
     match module {
         Module::AppArmor => {
             fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'))
@@ -28,6 +27,19 @@ pub fn has(module: Module) -> bool {
         Module::SeLinux => fs::read_to_string("/proc/filesystems")
             .is_ok_and(|text| text.lines().any(|line| line.ends_with("\tselinuxfs"))),
     }
+}
+
+/// Why a process cannot be labelled so on this machine; a sentence without its subject.
+#[must_use]
+pub fn refusal(module: Module, text: &str) -> Option<String> {
+    if !is_text(text) {
+        return Some(format!("must be 1 to {MAX_BYTES} bytes without control characters"));
+    }
+    let name = match module {
+        Module::AppArmor => "AppArmor",
+        Module::SeLinux => "SELinux",
+    };
+    (!has(module)).then(|| format!("needs {name}, which this kernel does not have switched on; leave it out"))
 }
 
 /// What the command is to be labelled with.
@@ -52,18 +64,9 @@ impl Label {
 
     /// Why labels cannot be given, by field.
     pub(crate) fn refusals(process: &Process) -> Vec<String> {
-        let why = |(field, label): (&str, Self)| {
-            if !is_text(&label.text) {
-                return Some(format!("{field} must be 1 to {MAX_BYTES} bytes without control characters"));
-            }
-            let name = match label.module {
-                Module::AppArmor => "AppArmor",
-                Module::SeLinux => "SELinux",
-            };
-            (!has(label.module))
-                .then(|| format!("{field} needs {name}, which this kernel does not have switched on; leave it out"))
-        };
-        Self::all(process).filter_map(why).collect()
+        Self::all(process)
+            .filter_map(|(field, label)| refusal(label.module, &label.text).map(|why| format!("{field} {why}")))
+            .collect()
     }
 
     pub(crate) fn text(&self) -> &str {

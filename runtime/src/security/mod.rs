@@ -17,7 +17,7 @@ use capabilities::Sets;
 pub use capabilities::{available, parse as parse_capability};
 pub(crate) use capabilities::{check as check_capabilities, drop_all_but_kill};
 pub(crate) use label::Label;
-pub use label::{Module, has as has_module};
+pub use label::{Module, refusal};
 
 /// Who a process is and what it may do.
 #[derive(Debug)]

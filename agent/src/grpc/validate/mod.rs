@@ -3,6 +3,7 @@
 mod name;
 mod request;
 mod resources;
+mod security;
 mod spec;
 
 use tonic_types::FieldViolation;

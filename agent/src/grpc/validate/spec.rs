@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 
 use tweendeck_proto::v1;
 
+use super::security::security;
 use super::{Violations, duration, resources};
 use crate::host::Host;
 
@@ -19,7 +20,9 @@ const PATH_LEN: usize = 4095;
 /// Whether checking a specification means looking at the host's files, which may block.
 pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bool {
     let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
+    // Privilege is checked against files of the kernel's, and a profile may be long.
     matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+        || spec.is_some_and(|spec| spec.security.is_some())
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
@@ -36,6 +39,9 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
     }
     if let Some(rootfs) = &spec.rootfs {
         root(rootfs, violations);
+    }
+    if let Some(options) = &spec.security {
+        security(host.security, options, violations);
     }
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");

@@ -49,6 +49,14 @@ pub fn compile(profile: &LinuxSeccomp) -> Result<Program, Vec<ProfileError>> {
     compile_for(profile, Arch::NATIVE)
 }
 
+/// A profile from JSON.
+///
+/// # Errors
+/// When it is not one.
+pub fn parse(json: &str) -> Result<LinuxSeccomp, serde_json::Error> {
+    serde_json::from_str(json)
+}
+
 fn compile_for(profile: &LinuxSeccomp, native: Arch) -> Result<Program, Vec<ProfileError>> {
     let rules = profile::check(profile, native)?;
     let instructions = emit::program(&rules).map_err(|error| vec![error])?;
