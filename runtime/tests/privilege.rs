@@ -1,5 +1,11 @@
 //! What a command may do, in real containers: system calls, capabilities, privileges it cannot gain. Needs root.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that panics is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 use std::fs;
 use std::os::fd::AsFd as _;
