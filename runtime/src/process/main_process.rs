@@ -77,8 +77,10 @@ impl Main {
         // A change of user clears it (prctl(2), PR_SET_PDEATHSIG); in direct mode there is no init that would take this process along.
         step("die with the supervisor", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))?;
         step("close descriptors", sys::close_on_exec_from(3))?;
-        // While nothing is filtered yet, so that it can be told whatever the filter says.
-        self.find().map_err(|error| StartFailure::new("execute", &self.program, &error.into()))?;
+        if !early {
+            // While nothing is filtered yet, so that it can be told whatever the filter says.
+            self.find().map_err(|error| StartFailure::new("execute", &self.program, &error.into()))?;
+        }
         step("tell the supervisor", ends.say_executing())?;
         if !early {
             step("load the seccomp filter", self.confine())?;
