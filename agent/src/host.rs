@@ -6,6 +6,8 @@ use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
 use tweendeck_runtime::launch::RuntimeBinary;
 
+use crate::config::Security;
+use crate::workload::Filters;
 /// Ranges of user and group ids for containers, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRanges {
@@ -43,6 +45,10 @@ pub struct Host {
     pub logs: LogPolicy,
     /// Host directories that are empty in containers which share the host's root.
     pub hidden: Vec<PathBuf>,
+    /// What callers may ask for containers.
+    pub security: Security,
+    /// Filters of system calls, compiled.
+    pub filters: Filters,
 }
 
 const CGROUP_SUFFIX: &str = ".ctr";

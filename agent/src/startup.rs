@@ -27,7 +27,7 @@ use crate::host::Host;
 use crate::journal::{Journal, Retention};
 use crate::lifecycle::Phase;
 use crate::registry::Registry;
-use crate::workload::{Op, Terms};
+use crate::workload::{Filters, Op, Terms};
 use crate::{blocking, node_info, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
@@ -162,6 +162,8 @@ fn find_host(config: &Config, load: &Load) -> anyhow::Result<Host> {
             max_files: config.limits.max_log_files,
         },
         hidden: vec!["/root".into(), config.state_dir.clone(), config.run_dir.clone()],
+        security: config.security,
+        filters: Filters::default(),
     })
 }
 

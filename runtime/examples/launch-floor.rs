@@ -40,7 +40,7 @@ fn main() -> io::Result<ExitCode> {
         _ => None,
     };
     let kinds = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWNET;
-    match sys::clone_process(u64::from(kinds.cast_unsigned()), unified.as_ref().map(File::as_fd))? {
+    match sys::clone_process(u64::from(kinds.cast_unsigned()), unified.as_ref().map(File::as_fd), sys::ChildOf::Us)? {
         sys::Cloned::Child => {
             let error = match become_contained(root, cgroups) {
                 Ok(never) => match never {},

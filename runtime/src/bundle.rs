@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::security::seccomp::Program;
+
 /// Everything a supervisor needs to start and keep one container.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +34,9 @@ pub struct Plan {
     /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
     /// below each hierarchy's mount point; `linux.resources` are the limits.
     pub spec: Spec,
+    /// The filter of `linux.seccomp`, compiled ([`crate::security::seccomp::compile`]): the supervisor compiles nothing. Absent: no filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seccomp: Option<Program>,
 }
 
 impl Plan {

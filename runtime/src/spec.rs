@@ -7,6 +7,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use crate::cgroup::Resources;
 use crate::namespaces::{Namespaces, ids, time};
 use crate::rootfs::check_devices;
+use crate::security::{self, Label};
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -30,8 +31,6 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
         None => refuse(true, "a specification without process"),
         Some(process) => {
             refuse(process.terminal() == Some(true), "process.terminal");
-            refuse(process.apparmor_profile().is_some(), "process.apparmorProfile");
-            refuse(process.selinux_label().is_some(), "process.selinuxLabel");
             refuse(process.console_size().is_some(), "process.consoleSize");
             refuse(process.io_priority().is_some(), "process.ioPriority");
             refuse(process.scheduler().is_some(), "process.scheduler");
@@ -50,6 +49,10 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
         && let Err(errors) = Resources::from_oci(resources)
     {
         refused.extend(errors.iter().map(ToString::to_string));
+    }
+    if let Some(process) = spec.process() {
+        refused.extend(process.capabilities().iter().flat_map(security::check_capabilities));
+        refused.extend(Label::refusals(process));
     }
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
@@ -76,7 +79,6 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
         return refuse(true, "a specification without linux");
     };
     refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
-    refuse(linux.seccomp().is_some(), "linux.seccomp");
     refuse(linux.rootfs_propagation().is_some(), "linux.rootfsPropagation");
     refuse(linux.mount_label().is_some(), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
@@ -103,7 +105,7 @@ mod tests {
     #[test]
     fn everything_that_is_not_honoured_is_named_at_once() {
         let json = r#"{"ociVersion": "1.2.0", "root": {"path": "/"}, "hostname": "a",
-            "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": "x"},
+            "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": ""},
             "linux": {"cgroupsPath": "a", "namespaces": [{"type": "pid"}, {"type": "uts"}],
                 "sysctl": {"net.ipv4.ip_forward": "1"}, "resources": {"memory": {"swap": 1}}}}"#;
         let refused = check(&serde_json::from_str(json).unwrap()).unwrap_err();
@@ -111,10 +113,10 @@ mod tests {
             refused,
             [
                 "process.terminal is not supported",
-                "process.apparmorProfile is not supported",
                 "linux.sysctl is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap is not supported",
+                "process.apparmorProfile must be 1 to 4096 bytes without control characters",
             ]
         );
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tweendeck_runtime::bundle::{InitMode, Rootfs};
+use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
 use tweendeck_runtime::cgroup::{self, Resources};
 use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
@@ -99,10 +99,10 @@ fn what_the_specification_asks_and_we_cannot_is_refused() {
     let bench = Bench::new();
     let mut plan = bench.plan(&["true"]);
     let mut process = plan.spec.process().clone().unwrap();
-    process.set_apparmor_profile(Some("x".into()));
+    process.set_exec_cpu_affinity(Some(oci::ExecCPUAffinity::default()));
     plan.spec.set_process(Some(process));
     let Outcome::StartFailed { message, .. } = bench.run(&plan).outcome else { panic!() };
-    assert_eq!(message, "process.apparmorProfile is not supported");
+    assert_eq!(message, "process.execCPUAffinity is not supported");
 }
 
 #[test]

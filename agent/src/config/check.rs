@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::layers::{Layers, Said, Value};
 use super::problem::Problem;
 use super::{
-    Cgroup, Config, Etcd, Grpc, Journal, Limits, Log, LogFormat, Node, NodeId, OnShutdown, Sampling, Telemetry,
+    Cgroup, Config, Etcd, Grpc, Journal, Limits, Log, LogFormat, Node, NodeId, OnShutdown, Sampling, Security,
+    Telemetry,
 };
 
 use crate::host::IdRanges;
@@ -31,6 +32,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
     let cgroup = reader.cgroup();
     let limits = reader.limits();
     let user_ids = reader.user_ids(limits);
+    let security = reader.security();
     let journal = reader.number("journal.max_events", 1000..=100_000_000).map(|max_events| Journal { max_events });
     let sampling = reader.duration("sampling.interval", 1..=3600).map(|interval| Sampling { interval });
     let etcd = reader.etcd(sampling);
@@ -52,6 +54,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
         cgroup: cgroup?,
         limits: limits?,
         user_ids: user_ids?,
+        security: security?,
         journal: journal?,
         sampling: sampling?,
         etcd: etcd?,
@@ -182,6 +185,13 @@ impl Reader<'_> {
         let listen = self.listen(allowed.unwrap_or(false));
         let max_concurrent_streams = self.small_number("grpc.max_concurrent_streams", 1..=65_536);
         Some(Grpc { socket: socket?, listen: listen?, max_concurrent_streams: max_concurrent_streams? })
+    }
+
+    fn security(&mut self) -> Option<Security> {
+        let switch = [("true", true), ("false", false)];
+        let allow_privileged = self.one_of("security.allow_privileged", &switch);
+        let allow_unconfined = self.one_of("security.allow_unconfined", &switch);
+        Some(Security { allow_privileged: allow_privileged?, allow_unconfined: allow_unconfined? })
     }
 
     /// The outer option is `None` after a problem.

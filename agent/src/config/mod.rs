@@ -42,6 +42,8 @@ pub struct Config {
     pub limits: Limits,
     /// Ranges of the host's user and group ids for containers.
     pub user_ids: IdRanges,
+    /// What callers may ask for containers.
+    pub security: Security,
     /// The node's memory.
     pub journal: Journal,
     /// Measuring.
@@ -111,6 +113,15 @@ pub struct Limits {
     pub max_log_bytes_per_file: u64,
     /// Rotated files kept beside the current one.
     pub max_log_files: u32,
+}
+
+/// What callers may ask for containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Containers whose root is root of the machine.
+    pub allow_privileged: bool,
+    /// Containers without a filter of system calls.
+    pub allow_unconfined: bool,
 }
 
 /// The node's memory.

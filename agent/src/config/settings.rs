@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 24] = [
+pub(super) const SETTINGS: [Setting; 26] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -131,6 +131,13 @@ pub(super) const SETTINGS: [Setting; 24] = [
         "4096",
         "Ranges of 65536 ids from there on, one a container, at least limits.max_containers, at most 65534",
     ),
+    setting(
+        "security.allow_privileged",
+        Shape::Switch,
+        "false",
+        "Accept containers whose root is root of this machine: privileged ones, and the capabilities ALL, SYS_ADMIN, SYS_MODULE and SYS_RAWIO",
+    ),
+    setting("security.allow_unconfined", Shape::Switch, "false", "Accept containers without a filter of system calls"),
     setting(
         "journal.max_events",
         Shape::Number,

@@ -25,7 +25,8 @@ pub use exit::exit_status;
 pub use handle::{Handle, Terms};
 pub use link::Link;
 pub use namespaces::{Namespaces, Origin};
-pub use plan::{effective_resources, limits, plan};
+pub(crate) use plan::ALL_CAPABILITIES;
+pub use plan::{Filters, effective_resources, limits, plan};
 
 use crate::journal::{Journal, Record};
 

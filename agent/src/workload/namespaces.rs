@@ -78,7 +78,9 @@ impl Namespaces {
         // Rights over a namespace come with the user namespace it belongs to (user_namespaces(7)): a container that shares one of these is of the same
         // ids as whom it shares with.
         let shared = [&pid, &mount, &network, &ipc].into_iter().find(|origin| !origin.is_private());
-        let default_user = shared.cloned().unwrap_or(Origin::Private);
+        let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
+        let alone = if privileged { Origin::Host } else { Origin::Private };
+        let default_user = shared.cloned().unwrap_or(alone);
         Self {
             user: Origin::of(options.user.as_ref(), default_user),
             uts: own(&options.uts),

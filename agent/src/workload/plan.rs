@@ -1,5 +1,7 @@
 //! From what a caller asked to what the runtime does.
 
+mod security;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,8 +11,8 @@ use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
 use tweendeck_runtime::cgroup::devices::{Rule, over_default};
 use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
-    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process,
-    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Capabilities, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process, ProcessBuilder,
+    RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use super::devices::{self, Resolved};
@@ -18,25 +20,15 @@ use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
 use crate::journal::Record;
 
+pub(crate) use security::ALL as ALL_CAPABILITIES;
+pub use security::Filters;
+
 /// What a container gets of its PATH when the caller says nothing.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a container on the host's root may write when the caller says nothing.
 const DEFAULT_WRITABLE_BYTES: u64 = 64 << 20;
 /// One enforcement period when the caller says nothing (the kernel's default).
 pub(crate) const DEFAULT_PERIOD_US: u32 = 100_000;
-
-/// What a process in a container may do as root: own files, change users, signal, bind low ports. Notably not: mknod, raw
-/// sockets, chroot, ptrace of others, anything about the kernel.
-const CAPABILITIES: [Capability; 8] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fowner,
-    Capability::Fsetid,
-    Capability::Kill,
-    Capability::Setgid,
-    Capability::Setuid,
-    Capability::NetBindService,
-];
 
 const MASKED: [&str; 11] = [
     "/proc/acpi",
@@ -67,11 +59,14 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
     };
+    let options = spec.security.clone().unwrap_or_default();
+    let capabilities = security::capabilities(&options);
+    let seccomp = host.filters.program(&options, &capabilities)?;
     let mut oci = SpecBuilder::default()
         .version("1.2.0")
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
-        .process(process(&spec)?)
-        .mounts(mounts(&namespaces)?)
+        .process(process(&spec, &options, capabilities)?)
+        .mounts(mounts(&namespaces, options.privileged)?)
         .linux(linux(record, &spec, &namespaces, peers)?)
         .build()?;
     // Of a name that is shared, nobody changes anything.
@@ -86,6 +81,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         logs: host.logs.clone(),
         peers: peers.values().cloned().collect(),
         spec: only_what_we_say(oci),
+        seccomp,
     })
 }
 
@@ -158,7 +154,11 @@ fn hostname(name: &str, asked: &str) -> String {
     name.chars().filter(|char| *char != '_').take(63).collect()
 }
 
-fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
+fn process(
+    spec: &v1::ContainerSpec,
+    options: &v1::SecurityOptions,
+    set: Capabilities,
+) -> Result<Process, OciSpecError> {
     let mut env: Vec<String> = spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect();
     env.sort();
     if !spec.env.contains_key("PATH") {
@@ -166,7 +166,6 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
     }
     let user = spec.user.clone().unwrap_or_default();
     let user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
-    let set: Capabilities = CAPABILITIES.into_iter().collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
         .permitted(set.clone())
@@ -181,10 +180,13 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
         .cwd(cwd)
         .user(user)
         .capabilities(capabilities)
-        .no_new_privileges(true)
+        .no_new_privileges(!options.allow_new_privileges)
         .terminal(false)
         .build()?;
     process.set_rlimits(None);
+    let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    process.set_apparmor_profile(some(&options.apparmor_profile));
+    process.set_selinux_label(some(&options.selinux_label));
     Ok(process)
 }
 
@@ -194,18 +196,21 @@ fn linux(
     namespaces: &Namespaces,
     peers: &BTreeMap<String, Peer>,
 ) -> Result<Linux, OciSpecError> {
+    let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
     let asked = spec.resources.as_ref().map(|resources| resources.devices.as_slice()).unwrap_or_default();
     let resolved: Result<Vec<Resolved>, _> = asked.iter().map(devices::resolve).collect();
     let resolved = resolved.map_err(|error| OciSpecError::Other(error.to_string()))?;
     let rules: Vec<Rule> = resolved.iter().map(|one| one.rule).collect();
-    let limits = Resources { devices: Some(over_default(&rules)), ..limits(spec.resources.as_ref()) };
+    // A privileged container may use every device of the machine.
+    let allowed = if privileged { vec![Rule::everything()] } else { over_default(&rules) };
+    let limits = Resources { devices: Some(allowed), ..limits(spec.resources.as_ref()) };
     let mut linux = LinuxBuilder::default()
         .devices(resolved.into_iter().filter_map(|one| one.node).collect::<Vec<_>>())
         .namespaces(namespaces.to_oci(peers)?)
         .cgroups_path(record.cgroup_path())
         .resources(limits.to_oci())
-        .masked_paths(MASKED.map(str::to_owned))
-        .readonly_paths(READONLY.map(str::to_owned))
+        .masked_paths(if privileged { Vec::new() } else { MASKED.map(str::to_owned).to_vec() })
+        .readonly_paths(if privileged { Vec::new() } else { READONLY.map(str::to_owned).to_vec() })
         .build()?;
     let offsets = namespaces.offsets()?;
     if !offsets.is_empty() {
@@ -219,7 +224,7 @@ fn linux(
     Ok(linux)
 }
 
-fn mounts(namespaces: &Namespaces) -> Result<Vec<Mount>, OciSpecError> {
+fn mounts(namespaces: &Namespaces, privileged: bool) -> Result<Vec<Mount>, OciSpecError> {
     let mount = |destination: &str, kind: &str, options: &[&str]| {
         MountBuilder::default()
             .destination(destination)
@@ -228,6 +233,8 @@ fn mounts(namespaces: &Namespaces) -> Result<Vec<Mount>, OciSpecError> {
             .options(options.iter().map(|option| (*option).to_owned()).collect::<Vec<_>>())
             .build()
     };
+    let kernel: &[&str] = &["nosuid", "noexec", "nodev", "ro"];
+    let kernel = kernel.strip_suffix(if privileged { &["ro"][..] } else { &[] }).unwrap_or(kernel);
     let bound = |path: &str| {
         let options = ["rbind", "nosuid", "noexec", "nodev"].map(str::to_owned).to_vec();
         MountBuilder::default().destination(path).typ("none").source(path).options(options).build()
@@ -237,8 +244,8 @@ fn mounts(namespaces: &Namespaces) -> Result<Vec<Mount>, OciSpecError> {
         mount("/proc", "proc", &["nosuid", "noexec", "nodev"])?,
         mount("/dev", "tmpfs", &["nosuid", "noexec", "strictatime", "mode=755", "size=64k", "nr_inodes=1024"])?,
         mount("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"])?,
-        mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", "ro"])?,
-        mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", "ro"])?,
+        mount("/sys", "sysfs", kernel)?,
+        mount("/sys/fs/cgroup", "cgroup", kernel)?,
         if namespaces.ipc.is_host() { bound("/dev/shm")? } else { mount("/dev/shm", "tmpfs", &shared_memory)? },
     ];
     // Message queues are the IPC namespace's; mounting those of others takes rights over their user namespace.

@@ -8,6 +8,7 @@ use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
 use super::namespaces::{self, NamespaceArgs, Network};
+use super::security::SecurityArgs;
 use super::value::{self, Pair};
 use crate::signal;
 
@@ -59,6 +60,8 @@ pub(crate) struct ContainerArgs {
     root: RootArgs,
     #[command(flatten)]
     namespaces: NamespaceArgs,
+    #[command(flatten)]
+    security: SecurityArgs,
 }
 
 /// What a container may use.
@@ -129,6 +132,7 @@ impl ContainerArgs {
             stop_signal: self.stop_signal.unwrap_or_default(),
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
             namespaces: self.namespaces.into_options(shared),
+            security: self.security.into_options(),
         };
         (self.name.unwrap_or_else(made_up_name), spec)
     }
@@ -249,6 +253,7 @@ mod tests {
                 }),
                 ..Default::default()
             }),
+            security: None,
         };
         assert_eq!((name.as_str(), spec), ("web", expected));
     }

@@ -5,6 +5,7 @@
 mod change;
 mod container;
 mod namespaces;
+mod security;
 mod show;
 mod value;
 

@@ -16,7 +16,12 @@ use crate::{progress, refusal};
 pub(super) async fn run(args: RunArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
     let (name, spec) = args.container.into_named_spec();
     let request = RunContainerRequest { name, spec: Some(spec), ..Default::default() };
-    let result = if args.detach { detached(request, agent, out).await } else { attached(request, agent, out).await };
+    // Boxed: a specification is large, and a future holds it at each of its waits.
+    let result = if args.detach {
+        Box::pin(detached(request, agent, out)).await
+    } else {
+        Box::pin(attached(request, agent, out)).await
+    };
     match result {
         // The command's failure rather than tween's: the same code that `wait` gives for it.
         Err(failure) if failure.reason() == Some(ErrorReason::StartFailed) => {

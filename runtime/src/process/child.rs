@@ -75,7 +75,7 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     be_ordinary();
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let given = if namespaces.maps_ids() { Some(become_root_inside(&prepared.gate)?) } else { None };
-    let main = main_process::Main::of(&plan.spec)?;
+    let main = main_process::Main::of(plan)?;
     if namespaces.is_new(LinuxNamespaceType::Network) {
         step("bring up the loopback device", sys::loopback_up())?;
     }

@@ -10,7 +10,7 @@ use super::channel::{self, ChildEnds, StartFailure};
 use super::main_process::{Main, leave};
 use super::say::say;
 use crate::host::INIT_COMM;
-use crate::security::drop_all_but_kill;
+use crate::security::{drop_all_but_kill, seccomp};
 use crate::sys::{self, ChildOf, Cloned};
 
 /// Forks main and stays as PID 1. Never returns. In a PID namespace that is not the container's own it is not PID 1, and has itself given the orphans that
@@ -48,13 +48,17 @@ fn become_small() -> io::Result<()> {
     dup2_stdin(&null)?;
     dup2_stdout(&null)?;
     dup2_stderr(&null)?;
+    // Before the filter, which does not let it be closed.
+    drop(null);
     let name = std::ffi::CString::new(INIT_COMM)?;
     nix::sys::prctl::set_name(&name)?;
     nix::sys::prctl::set_no_new_privs()?;
     drop_all_but_kill()?;
     // A change of capabilities may have cleared it (prctl(2), PR_SET_PDEATHSIG).
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
-    Ok(())
+    // What a container does to its PID 1, with ptrace(2) say, gives it nothing that it does not have anyway; this keeps that so.
+    sys::give_up_files()?;
+    seccomp::load(0, seccomp::init_filter())
 }
 
 /// Reaps everything and forwards what it is sent, until main has ended; gives the exit code that means the same.

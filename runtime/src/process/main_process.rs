@@ -7,17 +7,20 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{execve, fchdir};
-use oci_spec::runtime::Spec;
+use nix::unistd::{AccessFlags, eaccess, execve, fchdir};
 
 use super::channel::{ChildEnds, StartFailure};
-use crate::security::Identity;
+use crate::bundle::Plan;
+use crate::security::seccomp::{self, Program};
+use crate::security::{Identity, Label};
 use crate::sys;
 
 /// The command, ready to be executed: what the specification says has been read and checked.
 #[derive(Debug)]
 pub(super) struct Main {
     identity: Identity,
+    label: Option<Label>,
+    seccomp: Option<Program>,
     cwd: PathBuf,
     program: String,
     /// Where the program may be, in the order of PATH; one entry for a path.
@@ -27,11 +30,11 @@ pub(super) struct Main {
 }
 
 impl Main {
-    pub(super) fn of(spec: &Spec) -> Result<Self, StartFailure> {
+    pub(super) fn of(plan: &Plan) -> Result<Self, StartFailure> {
         let invalid = |subject: &str| {
             StartFailure::new("read the specification", subject, &io::Error::from(io::ErrorKind::InvalidInput))
         };
-        let process = spec.process().as_ref().ok_or_else(|| invalid("process"))?;
+        let process = plan.spec.process().as_ref().ok_or_else(|| invalid("process"))?;
         let texts = |texts: &Option<Vec<String>>, subject: &str| {
             let texts = texts.iter().flatten().map(|text| CString::new(text.as_str()));
             texts.collect::<Result<Vec<_>, _>>().map_err(|_| invalid(subject))
@@ -40,8 +43,8 @@ impl Main {
         let env = texts(process.env(), "process.env")?;
         let program = process.args().iter().flatten().next().cloned().ok_or_else(|| invalid("process.args"))?;
         let candidates = candidates(&program, process.env().as_deref().unwrap_or_default());
-        let identity = Identity::of(process);
-        Ok(Self { identity, cwd: process.cwd().clone(), program, candidates, args, env })
+        let (identity, label, seccomp) = (Identity::of(process), Label::of(process), plan.seccomp.clone());
+        Ok(Self { identity, label, seccomp, cwd: process.cwd().clone(), program, candidates, args, env })
     }
 
     /// Becomes the command. Returns only if it cannot, after saying why; never returns to the caller.
@@ -62,11 +65,26 @@ impl Main {
         enter_directory(&self.cwd).map_err(|error| {
             StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error)
         })?;
+        if let Some(label) = &self.label {
+            label.take_at_exec().map_err(|error| StartFailure::new("set the security label", label.text(), &error))?;
+        }
+        // A process that may still gain privileges needs CAP_SYS_ADMIN for a filter, which it is about to give up (seccomp(2)).
+        let early = !self.identity.gains_nothing();
+        if early {
+            step("load the seccomp filter", self.confine())?;
+        }
         step("change user and capabilities", self.identity.assume())?;
         // A change of user clears it (prctl(2), PR_SET_PDEATHSIG); in direct mode there is no init that would take this process along.
         step("die with the supervisor", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))?;
         step("close descriptors", sys::close_on_exec_from(3))?;
+        if !early {
+            // While nothing is filtered yet, so that it can be told whatever the filter says.
+            self.find().map_err(|error| StartFailure::new("execute", &self.program, &error.into()))?;
+        }
         step("tell the supervisor", ends.say_executing())?;
+        if !early {
+            step("load the seccomp filter", self.confine())?;
+        }
         let mut denied = false;
         for candidate in &self.candidates {
             match execve(candidate, &self.args, &self.env) {
@@ -79,6 +97,27 @@ impl Main {
         }
         let errno = if denied { Errno::EACCES } else { Errno::ENOENT };
         Err(StartFailure::new("execute", &self.program, &errno.into()))
+    }
+}
+
+impl Main {
+    /// Loads the filter, if there is one.
+    fn confine(&self) -> io::Result<()> {
+        self.seccomp.as_ref().map_or(Ok(()), |program| seccomp::load(program.flags(), program.instructions()))
+    }
+
+    /// Whether one of the candidates is there and may be executed; like execvp(3), a denied one counts if no other is there.
+    fn find(&self) -> Result<(), Errno> {
+        let mut failure = Errno::ENOENT;
+        for candidate in &self.candidates {
+            match eaccess(candidate.as_c_str(), AccessFlags::X_OK) {
+                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+                Err(Errno::EACCES) => failure = Errno::EACCES,
+                // What else is wrong with it execve(2) tells better.
+                Ok(()) | Err(_) => return Ok(()),
+            }
+        }
+        Err(failure)
     }
 }
 

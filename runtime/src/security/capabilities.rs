@@ -2,7 +2,7 @@
 
 use std::io;
 
-use oci_spec::runtime::{Capabilities, Capability};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
 
 use crate::sys;
 
@@ -16,6 +16,74 @@ pub(super) struct Sets {
     pub(super) ambient: u64,
 }
 
+impl Sets {
+    /// Those of an OCI specification; absent ones are empty.
+    pub(super) fn of(given: &LinuxCapabilities) -> Self {
+        Self {
+            bounding: bits(given.bounding().as_ref()),
+            effective: bits(given.effective().as_ref()),
+            permitted: bits(given.permitted().as_ref()),
+            inheritable: bits(given.inheritable().as_ref()),
+            ambient: bits(given.ambient().as_ref()),
+        }
+    }
+}
+
+/// What the kernel would refuse, or leave out without a word, in the sets of a process (capabilities(7)).
+pub(crate) fn check(given: &LinuxCapabilities) -> Vec<String> {
+    let Sets { bounding, effective, permitted, inheritable, ambient } = Sets::of(given);
+    let field = "process.capabilities";
+    let mut refused = Vec::new();
+    let mut within = |set: u64, name: &str, bounds: u64, why: &str| {
+        if set & !bounds != 0 {
+            refused.push(format!("{field}.{name} has {}, {why}", names(set & !bounds)));
+        }
+    };
+    within(effective, "effective", permitted, "which is not in permitted: add it there, or leave it out");
+    within(ambient, "ambient", permitted & inheritable, "which is not in permitted and inheritable: add it to both");
+    let known = last().map_or(u64::MAX, |last| u64::MAX >> 63_u32.saturating_sub(last.min(63)));
+    for (set, name) in [
+        (bounding, "bounding"),
+        (effective, "effective"),
+        (permitted, "permitted"),
+        (inheritable, "inheritable"),
+        (ambient, "ambient"),
+    ] {
+        within(set, name, known, "which this kernel does not know: leave it out");
+    }
+    refused
+}
+
+/// The number of the last capability that the kernel knows (proc_sys_kernel(5)).
+fn last() -> Option<u32> {
+    std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()
+}
+
+/// The capabilities that this process can give to others: those in its own effective set that have a name here.
+///
+/// # Errors
+/// The kernel's.
+pub fn available() -> io::Result<Capabilities> {
+    let effective = sys::read_effective()?;
+    Ok(all().filter(|capability| effective & (1 << number(*capability)) != 0).collect())
+}
+
+/// A capability by its name, with or without `CAP_`, in any case.
+#[must_use]
+pub fn parse(name: &str) -> Option<Capability> {
+    let name = name.to_ascii_uppercase();
+    name.strip_prefix("CAP_").unwrap_or(&name).parse().ok()
+}
+
+fn all() -> impl Iterator<Item = Capability> {
+    ALL.iter().copied()
+}
+
+fn names(set: u64) -> String {
+    let found = all().filter(|capability| set & (1 << number(*capability)) != 0);
+    found.map(|capability| format!("CAP_{capability}")).collect::<Vec<_>>().join(", ")
+}
+
 /// A set as bits; empty when absent.
 pub(super) fn bits(set: Option<&Capabilities>) -> u64 {
     set.into_iter().flatten().fold(0, |bits, capability| bits | 1 << number(*capability))
@@ -27,6 +95,51 @@ pub(crate) fn drop_all_but_kill() -> io::Result<()> {
     sys::clear_ambient()?;
     sys::set_capabilities(sys::CapabilitySets { effective: kill, permitted: kill, inheritable: 0 })
 }
+
+/// In the order of their numbers.
+const ALL: [Capability; 41] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::DacReadSearch,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setpcap,
+    Capability::LinuxImmutable,
+    Capability::NetBindService,
+    Capability::NetBroadcast,
+    Capability::NetAdmin,
+    Capability::NetRaw,
+    Capability::IpcLock,
+    Capability::IpcOwner,
+    Capability::SysModule,
+    Capability::SysRawio,
+    Capability::SysChroot,
+    Capability::SysPtrace,
+    Capability::SysPacct,
+    Capability::SysAdmin,
+    Capability::SysBoot,
+    Capability::SysNice,
+    Capability::SysResource,
+    Capability::SysTime,
+    Capability::SysTtyConfig,
+    Capability::Mknod,
+    Capability::Lease,
+    Capability::AuditWrite,
+    Capability::AuditControl,
+    Capability::Setfcap,
+    Capability::MacOverride,
+    Capability::MacAdmin,
+    Capability::Syslog,
+    Capability::WakeAlarm,
+    Capability::BlockSuspend,
+    Capability::AuditRead,
+    Capability::Perfmon,
+    Capability::Bpf,
+    Capability::CheckpointRestore,
+];
 
 fn number(capability: Capability) -> u32 {
     match capability {
@@ -83,5 +196,29 @@ mod tests {
         let set = [Capability::Chown, Capability::Kill, Capability::CheckpointRestore].into_iter().collect();
         assert_eq!(bits(Some(&set)), 1 | 1 << 5 | 1 << 40);
         assert_eq!(bits(None), 0);
+        let numbers: Vec<u32> = all().map(number).collect();
+        assert_eq!(numbers, (0..41).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_capability_has_a_name_in_every_spelling() {
+        for name in ["CAP_NET_RAW", "NET_RAW", "net_raw", "cap_net_raw"] {
+            assert_eq!(parse(name), Some(Capability::NetRaw), "{name}");
+        }
+        for name in ["", "CAP_", "ALL", "CAP_CAP_NET_RAW", "NETRAW"] {
+            assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_would_not_give_is_refused_by_name() {
+        let json = r#"{"bounding": ["CAP_KILL"], "permitted": ["CAP_KILL", "CAP_CHOWN"], "effective": ["CAP_SYS_ADMIN", "CAP_KILL"],
+            "inheritable": ["CAP_CHOWN"], "ambient": ["CAP_KILL", "CAP_CHOWN"]}"#;
+        let refused = check(&serde_json::from_str(json).unwrap());
+        let found: Vec<_> = refused.iter().map(|text| text.split(',').next().unwrap()).collect();
+        assert_eq!(
+            found,
+            ["process.capabilities.effective has CAP_SYS_ADMIN", "process.capabilities.ambient has CAP_KILL"]
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! What a process in a container may do: user, groups, capabilities, `no_new_privs`.
+//! What a process in a container may do: user, groups, capabilities, `no_new_privs`, system calls, the label of a security module.
 //!
 //! Prepared as plain numbers before the fork, so that the process that is about to execute a stranger's program only makes system calls.
 
 mod capabilities;
+mod label;
+pub mod seccomp;
 
 use std::io;
 
@@ -10,9 +12,12 @@ use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use oci_spec::runtime::Process;
 
 use crate::sys;
-use capabilities::{Sets, bits};
+use capabilities::Sets;
 
-pub(crate) use capabilities::drop_all_but_kill;
+pub use capabilities::{available, parse as parse_capability};
+pub(crate) use capabilities::{check as check_capabilities, drop_all_but_kill};
+pub(crate) use label::Label;
+pub use label::{Module, refusal};
 
 /// Who a process is and what it may do.
 #[derive(Debug)]
@@ -29,13 +34,7 @@ impl Identity {
     /// From the process of an OCI specification. Without capabilities in it, there are none.
     pub(crate) fn of(process: &Process) -> Self {
         let user = process.user();
-        let sets = process.capabilities().as_ref().map_or_else(Sets::default, |given| Sets {
-            bounding: bits(given.bounding().as_ref()),
-            effective: bits(given.effective().as_ref()),
-            permitted: bits(given.permitted().as_ref()),
-            inheritable: bits(given.inheritable().as_ref()),
-            ambient: bits(given.ambient().as_ref()),
-        });
+        let sets = process.capabilities().as_ref().map_or_else(Sets::default, Sets::of);
         Self {
             uid: user.uid(),
             gid: user.gid(),
@@ -44,6 +43,11 @@ impl Identity {
             no_new_privs: process.no_new_privileges().unwrap_or(false),
             umask: user.umask().unwrap_or(0o022),
         }
+    }
+
+    /// Whether it can never get more than it has (`no_new_privs`, prctl(2)).
+    pub(crate) fn gains_nothing(&self) -> bool {
+        self.no_new_privs
     }
 
     /// Becomes it. The order matters: the bounding set needs CAP_SETPCAP, the groups CAP_SETGID; changing the user would

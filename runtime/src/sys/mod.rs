@@ -7,10 +7,12 @@ mod bpf;
 mod capability;
 mod clone;
 mod fs;
+mod landlock;
 mod namespace;
 mod net;
 mod process;
 mod rights;
+mod seccomp;
 mod tree;
 
 pub(crate) use bpf::{
@@ -22,6 +24,7 @@ pub(crate) use capability::{
 };
 pub(crate) use clone::{ChildOf, Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use landlock::give_up_files;
 pub(crate) use namespace::{NEWTIME, namespace_kind, setns, unshare_time};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
@@ -29,4 +32,5 @@ pub(crate) use process::{
     pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child, wait_for,
 };
 pub(crate) use rights::{FDS_MAX, receive_fds};
+pub(crate) use seccomp::load_filter;
 pub(crate) use tree::{ATTR_NODEV, attach_tree, clone_tree, set_attributes};

@@ -5,6 +5,7 @@ mod name;
 mod namespaces;
 mod request;
 mod resources;
+mod security;
 mod spec;
 
 use tonic_types::FieldViolation;

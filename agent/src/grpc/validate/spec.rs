@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use tweendeck_proto::v1;
 
 use super::devices::devices;
+use super::security::security;
 use super::{Violations, duration, namespaces, resources};
 use crate::host::{Host, IdRanges};
 use crate::workload::Namespaces;
@@ -22,7 +23,9 @@ const PATH_LEN: usize = 4095;
 pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bool {
     let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
     let devices = spec.and_then(|spec| spec.resources.as_ref()).is_some_and(|resources| !resources.devices.is_empty());
-    devices || matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+    // Privilege is checked against files of the kernel's, and a profile may be long.
+    let security = spec.is_some_and(|spec| spec.security.is_some());
+    devices || security || matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
@@ -41,6 +44,9 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     }
     if let Some(rootfs) = &spec.rootfs {
         root(rootfs, violations);
+    }
+    if let Some(options) = &spec.security {
+        security(host.security, options, violations);
     }
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");

@@ -61,6 +61,7 @@ impl<'a> Ours<'a> {
             mode,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             peers: Vec::new(),
+            seccomp: None,
             spec: serde_json::from_value(self.place.spec("ours")).unwrap(),
         };
         let paths = Paths::new(self.place.in_memory(), self.place.on_disk(), "ours");

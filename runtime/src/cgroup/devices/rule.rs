@@ -190,6 +190,12 @@ impl Rule {
     }
 
     /// Whether it speaks of every use of every device: what stands before it has no effect.
+    /// Everything allowed.
+    #[must_use]
+    pub fn everything() -> Self {
+        Self { allow: true, kind: Kind::Any, major: None, minor: None, access: Access::ALL }
+    }
+
     pub(super) fn is_total(&self) -> bool {
         self.kind == Kind::Any && self.major.is_none() && self.minor.is_none() && self.access == Access::ALL
     }

@@ -39,6 +39,9 @@ pub(super) struct Parts {
 /// Starts the container. In the clone this does not return.
 pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFailure> {
     spec::check(&plan.spec).map_err(|refused| refusal("check the specification", &refused.join("; ")))?;
+    if plan.seccomp.is_none() && plan.spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
+        return Err(refusal("check the specification", "linux.seccomp has not been compiled into the plan"));
+    }
     let hierarchies = Hierarchies::detect().map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
     let resources = resources(plan, &hierarchies)?;
     let linux = plan.spec.linux().as_ref();
