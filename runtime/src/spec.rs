@@ -3,6 +3,7 @@
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::cgroup::Resources;
+use crate::rootfs;
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -45,6 +46,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     {
         refused.extend(errors.iter().map(ToString::to_string));
     }
+    refused.extend(rootfs::check(spec));
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
@@ -65,7 +67,6 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
     refuse(linux.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.devices");
     refuse(some(linux.seccomp().is_some()), "linux.seccomp");
-    refuse(some(linux.rootfs_propagation().is_some()), "linux.rootfsPropagation");
     refuse(some(linux.mount_label().is_some()), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(some(linux.memory_policy().is_some()), "linux.memoryPolicy");

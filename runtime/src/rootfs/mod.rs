@@ -4,8 +4,12 @@
 //! Every path inside is resolved with openat2(2) as if the new root were `/`, and mounted onto by descriptor, so that no symbolic link in an image
 //! leads out of it. Runs in the clone of a single-threaded supervisor.
 
+mod attach;
+mod check;
+mod copy_up;
 mod dev;
 mod inside;
+mod mask;
 mod mount;
 mod options;
 mod root;
@@ -16,6 +20,7 @@ use oci_spec::runtime::Spec;
 
 use crate::bundle::{Plan, Rootfs};
 
+pub(crate) use check::check;
 pub(crate) use mount::Step;
 
 /// A step of the set-up that failed.
@@ -58,7 +63,7 @@ pub(crate) fn build(plan: &Plan, scratch: &Path) -> Outcome<Root> {
     };
     let inside = inside::Inside::open(&path)?;
     for step in mounts(&plan.spec) {
-        step.carry_out(&inside)?;
+        step?.carry_out(&inside)?;
     }
     // Only into a /dev of the container's own; an image's is left as it is.
     if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
@@ -76,16 +81,23 @@ pub(crate) fn enter(root: Root, spec: &Spec, v1_controllers: &[String]) -> Outco
         mount::cgroup(&root.inside, mount, v1_controllers)?;
     }
     let linux = spec.linux().as_ref();
+    let mut masks = mask::Masks::new(&root.inside);
     for path in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten() {
-        mount::mask(&root.inside, path)?;
+        masks.hide(path)?;
     }
     for path in linux.and_then(|linux| linux.readonly_paths().as_ref()).into_iter().flatten() {
-        mount::make_readonly(&root.inside, path)?;
+        mask::make_readonly(&root.inside, path)?;
     }
-    root.inside.pivot(root.readonly)
+    root.inside.pivot(root.readonly)?;
+    let word = linux.and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
+    match options::propagation(word) {
+        // Only now: before, "shared" would have let the mounts of the set-up reach the host. Its peers are namespaces made from this one.
+        Some(propagation) => attach::propagate("/", propagation).during("set the propagation of", "/"),
+        None => Ok(()),
+    }
 }
 
-fn mounts(spec: &Spec) -> impl Iterator<Item = Step<'_>> {
+fn mounts(spec: &Spec) -> impl Iterator<Item = Outcome<Step<'_>>> {
     spec.mounts().iter().flatten().filter(|mount| !is_cgroup(mount)).map(Step::of)
 }
 

@@ -6,6 +6,7 @@
 mod capability;
 mod clone;
 mod fs;
+mod mount;
 mod net;
 mod process;
 
@@ -14,6 +15,11 @@ pub(crate) use capability::{
 };
 pub(crate) use clone::{Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use mount::{
+    ATTR_ATIME_FIELD, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW,
+    ATTR_RDONLY, ATTR_STRICTATIME, MountAttributes, attach_mount, clone_tree, configure_filesystem, create_mount,
+    has_mount_calls, open_filesystem, set_mount_attributes,
+};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
