@@ -3,7 +3,7 @@
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 
 use crate::cgroup::Resources;
-use crate::rootfs;
+use crate::{process, rootfs};
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -21,7 +21,6 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     refuse(spec.windows().is_some(), "windows");
     refuse(spec.vm().is_some(), "vm");
     refuse(spec.zos().is_some(), "zos");
-    refuse(spec.domainname().is_some(), "domainname");
     refuse(spec.root().is_none(), "a specification without root");
     match spec.process() {
         None => refuse(true, "a specification without process"),
@@ -30,11 +29,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
             refuse(process.apparmor_profile().is_some(), "process.apparmorProfile");
             refuse(process.selinux_label().is_some(), "process.selinuxLabel");
             refuse(process.console_size().is_some(), "process.consoleSize");
-            refuse(process.io_priority().is_some(), "process.ioPriority");
-            refuse(process.scheduler().is_some(), "process.scheduler");
             refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity");
-            refuse(process.rlimits().as_ref().is_some_and(|limits| !limits.is_empty()), "process.rlimits");
-            refuse(process.oom_score_adj().is_some(), "process.oomScoreAdj");
             refuse(process.user().username().is_some(), "process.user.username");
             refuse(process.args().as_ref().is_none_or(Vec::is_empty), "process without args");
         }
@@ -46,6 +41,7 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     {
         refused.extend(errors.iter().map(ToString::to_string));
     }
+    refused.extend(process::check(spec));
     refused.extend(rootfs::check(spec));
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
@@ -64,14 +60,12 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     let some = |set: bool| set;
     refuse(linux.uid_mappings().as_ref().is_some_and(|maps| !maps.is_empty()), "linux.uidMappings");
     refuse(linux.gid_mappings().as_ref().is_some_and(|maps| !maps.is_empty()), "linux.gidMappings");
-    refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
     refuse(linux.devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.devices");
     refuse(some(linux.seccomp().is_some()), "linux.seccomp");
     refuse(some(linux.mount_label().is_some()), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(some(linux.memory_policy().is_some()), "linux.memoryPolicy");
     refuse(some(linux.intel_rdt().is_some()), "linux.intelRdt");
-    refuse(some(linux.personality().is_some()), "linux.personality");
     refuse(some(linux.time_offsets().is_some()), "linux.timeOffsets");
     refuse(linux.cgroups_path().is_none(), "a specification without linux.cgroupsPath");
     let namespaces = linux.namespaces().as_deref().unwrap_or_default();
@@ -102,10 +96,10 @@ mod tests {
             [
                 "process.terminal is not supported",
                 "process.apparmorProfile is not supported",
-                "linux.sysctl is not supported",
                 "linux.namespaces of type user or time is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap is not supported",
+                "linux.sysctl \"net.ipv4.ip_forward\" takes a network namespace of the container's own",
             ]
         );
     }

@@ -10,7 +10,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{execve, fchdir};
 use oci_spec::runtime::Spec;
 
+use super::attributes::Attributes;
 use super::channel::{ChildEnds, StartFailure};
+use super::home;
 use crate::security::Identity;
 use crate::sys;
 
@@ -18,12 +20,14 @@ use crate::sys;
 #[derive(Debug)]
 pub(super) struct Main {
     identity: Identity,
+    attributes: Attributes,
     cwd: PathBuf,
     program: String,
     /// Where the program may be, in the order of PATH; one entry for a path.
     candidates: Vec<CString>,
     args: Vec<CString>,
     env: Vec<CString>,
+    uid: u32,
 }
 
 impl Main {
@@ -41,7 +45,8 @@ impl Main {
         let program = process.args().iter().flatten().next().cloned().ok_or_else(|| invalid("process.args"))?;
         let candidates = candidates(&program, process.env().as_deref().unwrap_or_default());
         let identity = Identity::of(process);
-        Ok(Self { identity, cwd: process.cwd().clone(), program, candidates, args, env })
+        let (attributes, uid) = (Attributes::of(spec), process.user().uid());
+        Ok(Self { identity, attributes, cwd: process.cwd().clone(), program, candidates, args, env, uid })
     }
 
     /// Becomes the command. Returns only if it cannot, after saying why; never returns to the caller.
@@ -62,6 +67,9 @@ impl Main {
         enter_directory(&self.cwd).map_err(|error| {
             StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error)
         })?;
+        // Limits come after what opens files.
+        let env = self.environment();
+        self.attributes.assume()?;
         step("change user and capabilities", self.identity.assume())?;
         // A change of user clears it (prctl(2), PR_SET_PDEATHSIG); in direct mode there is no init that would take this process along.
         step("die with the supervisor", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(io::Error::from))?;
@@ -69,7 +77,7 @@ impl Main {
         step("tell the supervisor", ends.say_executing())?;
         let mut denied = false;
         for candidate in &self.candidates {
-            match execve(candidate, &self.args, &self.env) {
+            match execve(candidate, &self.args, &env) {
                 Ok(never) => return Ok(never),
                 // Like execvp(3): go on looking, and remember that something was there.
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
@@ -79,6 +87,16 @@ impl Main {
         }
         let errno = if denied { Errno::EACCES } else { Errno::ENOENT };
         Err(StartFailure::new("execute", &self.program, &errno.into()))
+    }
+}
+
+impl Main {
+    fn environment(&self) -> Vec<CString> {
+        let mut env = self.env.clone();
+        if !env.iter().any(|variable| variable.to_bytes().starts_with(b"HOME=")) {
+            env.extend(CString::new(format!("HOME={}", home::of(self.uid))));
+        }
+        env
     }
 }
 

@@ -9,12 +9,22 @@
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
 
+mod attributes;
 mod channel;
 mod child;
+mod home;
 mod init;
 mod logs;
 mod main_process;
 mod say;
 mod supervisor;
+mod sysctl;
 
 pub use supervisor::supervise;
+
+/// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.
+pub(crate) fn check(spec: &oci_spec::runtime::Spec) -> Vec<String> {
+    let mut refused = attributes::check(spec);
+    refused.extend(sysctl::check(spec));
+    refused
+}

@@ -9,6 +9,7 @@ mod fs;
 mod mount;
 mod net;
 mod process;
+mod schedule;
 
 pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
@@ -25,3 +26,4 @@ pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
     pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child,
 };
+pub(crate) use schedule::{SchedulingAttributes, set_domain_name, set_io_priority, set_personality, set_scheduling};
