@@ -13,6 +13,7 @@ mod mask;
 mod mount;
 mod options;
 mod root;
+mod source;
 
 use std::path::Path;
 
@@ -60,6 +61,8 @@ pub(crate) fn build(plan: &Plan, scratch: &Path) -> Outcome<Root> {
     let path = match &plan.rootfs {
         Rootfs::Directory { path } => root::directory(path)?,
         Rootfs::HostShared { upper_bytes, hidden } => root::host_shared(scratch, *upper_bytes, hidden)?,
+        Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch)?,
+        Rootfs::Image { path, upper_bytes } => source::image(path, *upper_bytes, scratch)?,
     };
     let inside = inside::Inside::open(&path)?;
     for step in mounts(&plan.spec) {

@@ -91,7 +91,7 @@ fn hide(upper: &Path, path: &Path, mode: u32) -> Outcome<()> {
 }
 
 /// Gives a directory another one's owner and mode.
-fn be_like(to: &Path, from: &Path) -> std::io::Result<()> {
+pub(super) fn be_like(to: &Path, from: &Path) -> std::io::Result<()> {
     let like = fs::symlink_metadata(from)?;
     std::os::unix::fs::chown(to, Some(like.uid()), Some(like.gid()))?;
     fs::set_permissions(to, like.permissions())

@@ -6,6 +6,7 @@
 mod capability;
 mod clone;
 mod fs;
+mod loop_device;
 mod mount;
 mod net;
 mod process;
@@ -16,6 +17,7 @@ pub(crate) use capability::{
 };
 pub(crate) use clone::{Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use loop_device::{configure_loop_device, free_loop_device};
 pub(crate) use mount::{
     ATTR_ATIME_FIELD, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW,
     ATTR_RDONLY, ATTR_STRICTATIME, MountAttributes, attach_mount, clone_tree, configure_filesystem, create_mount,

@@ -1,4 +1,5 @@
 //! A container with directories and cgroups of its own, run by the real supervisor. Needs root.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::indexing_slicing, reason = "a missing field of a JSON value is made")]
 
 use std::fs;
