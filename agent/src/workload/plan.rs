@@ -11,6 +11,7 @@ use tweendeck_runtime::oci::{
     Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use super::attributes;
 use crate::host::Host;
 use crate::journal::Record;
 
@@ -61,14 +62,19 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
     };
-    let oci = SpecBuilder::default()
+    let mut all = mounts()?;
+    for mount in &spec.mounts {
+        all.extend(attributes::mount(mount)?);
+    }
+    let mut oci = SpecBuilder::default()
         .version("1.2.0")
         .hostname(hostname(record.name(), &spec.hostname))
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
         .process(process(&spec)?)
-        .mounts(mounts()?)
+        .mounts(all)
         .linux(linux(record.cgroup_path(), &spec)?)
         .build()?;
+    oci.set_domainname((!spec.domainname.is_empty()).then(|| spec.domainname.clone()));
     Ok(Plan {
         name: record.name().to_owned(),
         uid: record.uid().to_owned(),
@@ -129,6 +135,10 @@ fn rootfs(host: &Host, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
             let path = PathBuf::from(&directory.path);
             (Rootfs::Directory { path: path.clone() }, path, directory.readonly)
         }
+        Some(Source::Overlay(given)) => {
+            (attributes::overlay(given, DEFAULT_WRITABLE_BYTES), PathBuf::from("/"), given.readonly)
+        }
+        Some(Source::Image(given)) => (attributes::image(given), PathBuf::from("/"), false),
         Some(Source::Host(source)) => (host_root(host, source.writable_bytes), PathBuf::from("/"), false),
         None => (host_root(host, None), PathBuf::from("/"), false),
     }
@@ -153,7 +163,9 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
         env.insert(0, DEFAULT_PATH.to_owned());
     }
     let user = spec.user.clone().unwrap_or_default();
-    let user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    let umask = user.umask;
+    let mut user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    user.set_umask(umask);
     let set: Capabilities = CAPABILITIES.into_iter().collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
@@ -172,7 +184,9 @@ fn process(spec: &v1::ContainerSpec) -> Result<Process, OciSpecError> {
         .no_new_privileges(true)
         .terminal(false)
         .build()?;
-    process.set_rlimits(None);
+    let limits = spec.rlimits.iter().map(attributes::rlimit).collect::<Result<Vec<_>, _>>()?;
+    process.set_rlimits(Some(limits.into_iter().flatten().collect()));
+    process.set_oom_score_adj(spec.oom_score_adj);
     Ok(process)
 }
 
@@ -195,6 +209,7 @@ fn linux(cgroup_path: &str, spec: &v1::ContainerSpec) -> Result<Linux, OciSpecEr
     LinuxBuilder::default()
         .namespaces(namespaces)
         .cgroups_path(cgroup_path)
+        .sysctl(spec.sysctls.clone().into_iter().collect::<std::collections::HashMap<_, _>>())
         .resources(limits(spec.resources.as_ref()).to_oci())
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READONLY.map(str::to_owned))

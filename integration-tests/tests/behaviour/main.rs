@@ -15,5 +15,6 @@ mod grpcurl;
 mod inside;
 mod lifecycle;
 mod requests;
+mod rootfs;
 mod traces;
 mod watch;

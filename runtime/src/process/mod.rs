@@ -28,3 +28,9 @@ pub(crate) fn check(spec: &oci_spec::runtime::Spec) -> Vec<String> {
     refused.extend(sysctl::check(spec));
     refused
 }
+
+/// Why a kernel parameter cannot be set in a container that has these namespaces for itself, if it cannot.
+#[must_use]
+pub fn sysctl_problem(name: &str, value: &str, owned: &[oci_spec::runtime::LinuxNamespaceType]) -> Option<String> {
+    sysctl::problem(name, value, |kind| owned.contains(&kind))
+}

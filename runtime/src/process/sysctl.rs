@@ -55,7 +55,7 @@ fn sorted(spec: &Spec) -> Vec<(&String, &String)> {
 }
 
 /// Why a parameter cannot be set, if it cannot.
-fn problem(name: &str, value: &str, owns: impl Fn(LinuxNamespaceType) -> bool) -> Option<String> {
+pub(super) fn problem(name: &str, value: &str, owns: impl Fn(LinuxNamespaceType) -> bool) -> Option<String> {
     let Some(path) = path(name) else {
         return Some("is not a name such as net.core.somaxconn".to_owned());
     };

@@ -1,6 +1,8 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
+mod mounts;
 mod name;
+mod process;
 mod request;
 mod resources;
 mod spec;

@@ -4,6 +4,8 @@ use std::path::{Component, Path};
 
 use tweendeck_proto::v1;
 
+use super::mounts::{image, mounts, overlay};
+use super::process::process;
 use super::{Violations, duration, resources};
 use crate::host::Host;
 
@@ -19,7 +21,8 @@ const PATH_LEN: usize = 4095;
 /// Whether checking a specification means looking at the host's files, which may block.
 pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bool {
     let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
-    matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+    let mounts = spec.is_some_and(|spec| !spec.mounts.is_empty());
+    mounts || source.is_some_and(|source| !matches!(source, v1::root_filesystem::Source::Host(_)))
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
@@ -37,6 +40,8 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
     if let Some(rootfs) = &spec.rootfs {
         root(rootfs, violations);
     }
+    mounts(host, spec, violations);
+    process(spec, violations);
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");
     };
@@ -120,12 +125,17 @@ fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
 fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
     use v1::root_filesystem::Source;
     match &rootfs.source {
-        None => violations.add("spec.rootfs.source", "must be host or directory; leave rootfs out for the host's root"),
+        None => violations.add(
+            "spec.rootfs.source",
+            "must be host, directory, overlay or image; leave rootfs out for the host's root",
+        ),
         Some(Source::Host(host)) => {
             let allowed = host.writable_bytes.is_none_or(|bytes| (1 << 20..=1 << 40).contains(&bytes));
             let text = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
             violations.require(allowed, "spec.rootfs.host.writable_bytes", text);
         }
+        Some(Source::Overlay(given)) => overlay(given, violations),
+        Some(Source::Image(given)) => image(given, violations),
         Some(Source::Directory(directory)) => {
             let field = "spec.rootfs.directory.path";
             if !absolute(&directory.path, field, violations) {
@@ -141,7 +151,7 @@ fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
     }
 }
 
-fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
+pub(super) fn absolute(path: &str, field: &str, violations: &mut Violations) -> bool {
     let plain = |component| match component {
         Component::RootDir | Component::Normal(_) | Component::CurDir => true,
         Component::ParentDir | Component::Prefix(_) => false,
@@ -190,7 +200,7 @@ mod tests {
             env: BTreeMap::from([("A=B".into(), "x".into()), ("C".into(), "\0".into())]),
             labels: BTreeMap::from([("a b".into(), "x".repeat(257))]),
             hostname: "a_b".into(),
-            user: Some(v1::User { uid: u32::MAX, gid: 0, additional_gids: vec![0; 65] }),
+            user: Some(v1::User { uid: u32::MAX, gid: 0, additional_gids: vec![0; 65], umask: None }),
             rootfs: directory("/no/such/directory"),
             ..Default::default()
         };
