@@ -83,6 +83,41 @@ pub enum Rootfs {
         /// Absolute host directories that appear empty inside (the agent's own state, `/root`, …).
         hidden: Vec<PathBuf>,
     },
+    /// Directories on the host in layers; only the upper one is written.
+    Overlay {
+        /// Absolute paths, the highest layer first, 1 to [`LAYERS_MAX`].
+        lower: Vec<PathBuf>,
+        /// Where writes go.
+        upper: Upper,
+    },
+    /// A file with a squashfs, erofs or ext4 file system in it, never written.
+    Image {
+        /// Absolute path on the host.
+        path: PathBuf,
+        /// Bytes the container may write to a layer in memory above it; they count against its memory limit. Without, the root is read-only.
+        upper_bytes: Option<u64>,
+    },
+}
+
+/// Most lower layers of an overlay: what fits into the page that mount(2) takes, with room to spare.
+pub const LAYERS_MAX: usize = 64;
+
+/// The layer of an overlay that is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Upper {
+    /// A directory on the host, which stays.
+    Directory {
+        /// Absolute path on the host.
+        upper: PathBuf,
+        /// Absolute path of an empty directory on the same file system, overlayfs' own.
+        work: PathBuf,
+    },
+    /// A tmpfs of the container.
+    Memory {
+        /// Its size; what is written counts against the memory limit.
+        bytes: u64,
+    },
 }
 
 /// Who is PID 1 in the container.

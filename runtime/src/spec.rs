@@ -8,6 +8,7 @@ use crate::cgroup::Resources;
 use crate::namespaces::{Namespaces, ids, time};
 use crate::rootfs::check_devices;
 use crate::security::{self, Label};
+use crate::{process, rootfs};
 
 /// Every field of `spec` that would not be honoured.
 ///
@@ -25,18 +26,13 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     refuse(spec.windows().is_some(), "windows");
     refuse(spec.vm().is_some(), "vm");
     refuse(spec.zos().is_some(), "zos");
-    refuse(spec.domainname().is_some(), "domainname");
     refuse(spec.root().is_none(), "a specification without root");
     match spec.process() {
         None => refuse(true, "a specification without process"),
         Some(process) => {
             refuse(process.terminal() == Some(true), "process.terminal");
             refuse(process.console_size().is_some(), "process.consoleSize");
-            refuse(process.io_priority().is_some(), "process.ioPriority");
-            refuse(process.scheduler().is_some(), "process.scheduler");
             refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity");
-            refuse(process.rlimits().as_ref().is_some_and(|limits| !limits.is_empty()), "process.rlimits");
-            refuse(process.oom_score_adj().is_some(), "process.oomScoreAdj");
             refuse(process.user().username().is_some(), "process.user.username");
             refuse(process.args().as_ref().is_none_or(Vec::is_empty), "process without args");
         }
@@ -54,6 +50,8 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
         refused.extend(process.capabilities().iter().flat_map(security::check_capabilities));
         refused.extend(Label::refusals(process));
     }
+    refused.extend(process::check(spec));
+    refused.extend(rootfs::check(spec));
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
@@ -78,13 +76,10 @@ fn linux(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
     let Some(linux) = spec.linux() else {
         return refuse(true, "a specification without linux");
     };
-    refuse(linux.sysctl().as_ref().is_some_and(|sysctl| !sysctl.is_empty()), "linux.sysctl");
-    refuse(linux.rootfs_propagation().is_some(), "linux.rootfsPropagation");
     refuse(linux.mount_label().is_some(), "linux.mountLabel");
     refuse(linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty()), "linux.netDevices");
     refuse(linux.memory_policy().is_some(), "linux.memoryPolicy");
     refuse(linux.intel_rdt().is_some(), "linux.intelRdt");
-    refuse(linux.personality().is_some(), "linux.personality");
     refuse(linux.cgroups_path().is_none(), "a specification without linux.cgroupsPath");
 }
 
@@ -113,10 +108,10 @@ mod tests {
             refused,
             [
                 "process.terminal is not supported",
-                "linux.sysctl is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap is not supported",
                 "process.apparmorProfile must be 1 to 4096 bytes without control characters",
+                "linux.sysctl \"net.ipv4.ip_forward\" takes a network namespace of the container's own",
             ]
         );
     }

@@ -6,6 +6,7 @@
 //! so an actor keeps no list of waiters and a caller that gives up leaves nothing behind.
 
 mod actor;
+mod attributes;
 mod command;
 pub mod devices;
 mod effect;

@@ -15,6 +15,7 @@ use tweendeck_runtime::oci::{
     RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use super::attributes;
 use super::devices::{self, Resolved};
 use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
@@ -62,16 +63,21 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
     let options = spec.security.clone().unwrap_or_default();
     let capabilities = security::capabilities(&options);
     let seccomp = host.filters.program(&options, &capabilities)?;
+    let mut all = mounts(&namespaces, options.privileged)?;
+    for mount in &spec.mounts {
+        all.extend(attributes::mount(mount)?);
+    }
     let mut oci = SpecBuilder::default()
         .version("1.2.0")
         .root(RootBuilder::default().path(root_path).readonly(readonly).build()?)
         .process(process(&spec, &options, capabilities)?)
-        .mounts(mounts(&namespaces, options.privileged)?)
+        .mounts(all)
         .linux(linux(record, &spec, &namespaces, peers)?)
         .build()?;
     // Of a name that is shared, nobody changes anything.
     let name = hostname(record.name(), &spec.hostname);
     oci.set_hostname(namespaces.uts.is_private().then_some(name));
+    oci.set_domainname((!spec.domainname.is_empty()).then(|| spec.domainname.clone()));
     Ok(Plan {
         name: record.name().to_owned(),
         uid: record.uid().to_owned(),
@@ -137,6 +143,10 @@ fn rootfs(host: &Host, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
             let path = PathBuf::from(&directory.path);
             (Rootfs::Directory { path: path.clone() }, path, directory.readonly)
         }
+        Some(Source::Overlay(given)) => {
+            (attributes::overlay(given, DEFAULT_WRITABLE_BYTES), PathBuf::from("/"), given.readonly)
+        }
+        Some(Source::Image(given)) => (attributes::image(given), PathBuf::from("/"), false),
         Some(Source::Host(source)) => (host_root(host, source.writable_bytes), PathBuf::from("/"), false),
         None => (host_root(host, None), PathBuf::from("/"), false),
     }
@@ -165,7 +175,9 @@ fn process(
         env.insert(0, DEFAULT_PATH.to_owned());
     }
     let user = spec.user.clone().unwrap_or_default();
-    let user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    let umask = user.umask;
+    let mut user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
+    user.set_umask(umask);
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(set.clone())
         .permitted(set.clone())
@@ -183,7 +195,9 @@ fn process(
         .no_new_privileges(!options.allow_new_privileges)
         .terminal(false)
         .build()?;
-    process.set_rlimits(None);
+    let limits = spec.rlimits.iter().map(attributes::rlimit).collect::<Result<Vec<_>, _>>()?;
+    process.set_rlimits(Some(limits.into_iter().flatten().collect()));
+    process.set_oom_score_adj(spec.oom_score_adj);
     let some = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     process.set_apparmor_profile(some(&options.apparmor_profile));
     process.set_selinux_label(some(&options.selinux_label));
@@ -220,6 +234,9 @@ fn linux(
     if let Some(range) = range.filter(|_| namespaces.user.is_private()) {
         linux.set_uid_mappings(Some(mapping(range)?));
         linux.set_gid_mappings(Some(mapping(range)?));
+    }
+    if !spec.sysctls.is_empty() {
+        linux.set_sysctl(Some(spec.sysctls.clone().into_iter().collect()));
     }
     Ok(linux)
 }

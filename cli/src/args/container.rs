@@ -7,6 +7,7 @@ use clap::Args;
 use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
+use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
 use super::security::SecurityArgs;
 use super::value::{self, Pair};
@@ -62,6 +63,10 @@ pub(crate) struct ContainerArgs {
     namespaces: NamespaceArgs,
     #[command(flatten)]
     security: SecurityArgs,
+    #[command(flatten)]
+    mounts: MountArgs,
+    #[command(flatten)]
+    process: ProcessArgs,
 }
 
 /// What a container may use.
@@ -98,7 +103,19 @@ struct RootArgs {
     /// The container cannot write to the --rootfs directory.
     #[arg(long, requires = "rootfs")]
     read_only: bool,
-    /// What the container may write to the shared root, 1M to 1T; counts against --memory [default: 64M].
+    /// A file on the node with a squashfs, erofs or ext4 file system in it, absolute; read-only unless --writable is given.
+    #[arg(long, conflicts_with = "rootfs", value_name = "FILE")]
+    image: Option<String>,
+    /// A directory on the node as a layer, absolute, never written; may be repeated, the highest layer first.
+    #[arg(long, conflicts_with_all = ["rootfs", "image"], value_name = "DIR")]
+    layer: Vec<String>,
+    /// A directory on the node that takes what is written above the layers [default: memory].
+    #[arg(long, requires = "layer", requires = "work", conflicts_with = "writable", value_name = "DIR")]
+    upper: Option<String>,
+    /// An empty directory on the file system of --upper, for the kernel.
+    #[arg(long, requires = "upper", value_name = "DIR")]
+    work: Option<String>,
+    /// What the container may write to memory above a root that is shared, an image or layers, 1M to 1T; counts against --memory [default: 64M].
     #[arg(long, value_parser = value::size, conflicts_with = "rootfs", value_name = "SIZE")]
     writable: Option<u64>,
 }
@@ -117,7 +134,7 @@ impl ContainerArgs {
             (true, false) => v1::InitMode::Init,
             (false, false) => v1::InitMode::Unspecified,
         };
-        let spec = ContainerSpec {
+        let mut spec = ContainerSpec {
             command: self.command,
             env: BTreeMap::from_iter(self.env),
             working_dir: self.workdir.unwrap_or_default(),
@@ -133,7 +150,10 @@ impl ContainerArgs {
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
             namespaces: self.namespaces.into_options(shared),
             security: self.security.into_options(),
+            ..Default::default()
         };
+        self.mounts.into_spec(&mut spec);
+        self.process.into_spec(&mut spec);
         (self.name.unwrap_or_else(made_up_name), spec)
     }
 }
@@ -161,6 +181,20 @@ impl LimitArgs {
 
 impl RootArgs {
     fn into_rootfs(self) -> Option<v1::RootFilesystem> {
+        if let Some(path) = self.image {
+            let image = v1::ImageRootfs { path, writable_bytes: self.writable };
+            return Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Image(image)) });
+        }
+        if !self.layer.is_empty() {
+            let overlay = v1::OverlayRootfs {
+                lower: self.layer,
+                upper: self.upper.unwrap_or_default(),
+                work: self.work.unwrap_or_default(),
+                writable_bytes: self.writable,
+                readonly: false,
+            };
+            return Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Overlay(overlay)) });
+        }
         let source = match (self.rootfs, self.writable) {
             (Some(path), _) => {
                 root_filesystem::Source::Directory(v1::DirectoryRootfs { path, readonly: self.read_only })
@@ -239,7 +273,7 @@ mod tests {
             hostname: "h".to_owned(),
             network: v1::NetworkMode::Host.into(),
             init: v1::InitMode::Direct.into(),
-            user: Some(v1::User { uid: 1000, gid: 1001, additional_gids: Vec::new() }),
+            user: Some(v1::User { uid: 1000, gid: 1001, additional_gids: Vec::new(), umask: None }),
             ephemeral: true,
             stop_signal: 2,
             stop_grace: Some(prost_types::Duration { seconds: 3, nanos: 0 }),
@@ -253,7 +287,7 @@ mod tests {
                 }),
                 ..Default::default()
             }),
-            security: None,
+            ..Default::default()
         };
         assert_eq!((name.as_str(), spec), ("web", expected));
     }

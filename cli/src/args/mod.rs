@@ -4,6 +4,7 @@
 
 mod change;
 mod container;
+mod mounts;
 mod namespaces;
 mod security;
 mod show;

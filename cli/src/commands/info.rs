@@ -128,6 +128,15 @@ fn root(rootfs: Option<&RootFilesystem>) -> String {
         Some(Source::Directory(directory)) => {
             format!("{}{}", directory.path, if directory.readonly { ", read-only" } else { "" })
         }
+        Some(Source::Overlay(overlay)) => {
+            let upper = if overlay.upper.is_empty() { "memory" } else { overlay.upper.as_str() };
+            let upper = if overlay.readonly { "read-only" } else { upper };
+            format!("{} below {upper}", overlay.lower.join(", "))
+        }
+        Some(Source::Image(image)) => {
+            let writable = image.writable_bytes.map(|bytes| format!("{} writable", size(bytes)));
+            format!("the image {}, {}", image.path, writable.unwrap_or_else(|| "read-only".to_owned()))
+        }
     }
 }
 

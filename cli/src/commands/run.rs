@@ -44,7 +44,7 @@ async fn attached(request: RunContainerRequest, agent: &Agent, out: &mut Printer
     let name = request.name.clone();
     // Before the start, so that no signal falls between it and the wait.
     let mut interrupts = Interrupts::listen()?;
-    let (answer, early) = start(request, agent, &mut interrupts).await?;
+    let (answer, early) = Box::pin(start(request, agent, &mut interrupts)).await?;
     let container = answer.container.ok_or(Failure::Incomplete("container"))?;
     let attended = foreground::attend(agent, &container, &mut interrupts, early).await;
     let end = attended.inspect_err(|_| {

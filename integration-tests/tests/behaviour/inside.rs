@@ -5,7 +5,7 @@ use tweendeck_integration_tests::api::{Api, exit, script, spec};
 use tweendeck_proto::v1::*;
 
 /// Runs a specification to its end and gives what it printed.
-async fn output(api: &Api, name: &str, spec: ContainerSpec) -> Vec<String> {
+pub(crate) async fn output(api: &Api, name: &str, spec: ContainerSpec) -> Vec<String> {
     api.run(name, spec).await.unwrap();
     let ended = api.wait(name).await.unwrap();
     let directory = ended.status.clone().unwrap().log_dir;
@@ -81,7 +81,7 @@ async fn user_environment_and_working_directory_are_as_asked() {
         env: [("GREETING".to_owned(), "hello world".to_owned())].into(),
         working_dir: "/usr".into(),
         hostname: "asked".into(),
-        user: Some(User { uid: 1234, gid: 4321, additional_gids: vec![7, 8] }),
+        user: Some(User { uid: 1234, gid: 4321, additional_gids: vec![7, 8], umask: None }),
         ..script(
             "echo $GREETING; pwd; hostname; id -u; id -g; id -G; grep CapEff /proc/self/status; echo $PATH; ulimit -Sn",
         )

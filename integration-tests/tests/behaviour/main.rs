@@ -15,6 +15,7 @@ mod grpcurl;
 mod inside;
 mod lifecycle;
 mod requests;
+mod rootfs;
 mod security;
 mod traces;
 mod watch;

@@ -12,7 +12,7 @@ use oci_spec::runtime::LinuxNamespaceType;
 use std::os::fd::AsFd as _;
 
 use super::channel::{ChildEnds, StartFailure};
-use super::{gate, init, main_process};
+use super::{gate, init, main_process, sysctl};
 use crate::bundle::{InitMode, Plan};
 use crate::cgroup::Entrance;
 use crate::namespaces::Namespaces;
@@ -72,7 +72,7 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     die_with_supervisor(ends).map_err(|error| StartFailure::new("watch the supervisor", "", &error))?;
     step("begin a session", setsid().map(drop).map_err(io::Error::from))?;
     step("leave the agent's session keyring", sys::join_new_session_keyring())?;
-    be_ordinary();
+    be_ordinary(plan)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let given = if namespaces.maps_ids() { Some(become_root_inside(&prepared.gate)?) } else { None };
     let main = main_process::Main::of(plan)?;
@@ -82,6 +82,10 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     if let Some(hostname) = plan.spec.hostname() {
         step("set the host name", sethostname(hostname).map_err(io::Error::from))?;
     }
+    if let Some(domain) = plan.spec.domainname() {
+        step("set the domain name", sys::set_domain_name(domain))?;
+    }
+    sysctl::set(&plan.spec)?;
     let Some(mounts) = prepared.joined_mounts else {
         let root = rootfs::build(plan, namespaces, scratch, given)?;
         enter_cgroup(prepared)?;
@@ -136,11 +140,26 @@ fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
     if gone { Err(io::Error::other("the supervisor has gone")) } else { Ok(()) }
 }
 
-/// Gives up what the agent may have been given and containers are not: protection from the OOM killer, a better priority.
-fn be_ordinary() {
-    // Raising the score is always allowed (proc_pid_oom_score_adj(5)); a lower one than the agent's own may not be.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+/// Gives up what the agent may have been given and containers are not: protection from the OOM killer, a better priority. The command inherits the score
+/// from its init; it is set through the host's `/proc`, because the container's may be anything.
+fn be_ordinary(plan: &Plan) -> Result<(), StartFailure> {
+    const SCORE: &str = "/proc/self/oom_score_adj";
     sys::reset_nice();
+    let Some(asked) = plan.spec.process().as_ref().and_then(oci_spec::runtime::Process::oom_score_adj) else {
+        // Raising the score is always allowed (proc_pid_oom_score_adj(5)); a lower one than the agent's own may not be.
+        let _ = std::fs::write(SCORE, "0");
+        return Ok(());
+    };
+    let failed = |why: &str, error| StartFailure::new("set the OOM score", &format!("{asked}{why}"), &error);
+    std::fs::write(SCORE, asked.to_string()).map_err(|error| match error.raw_os_error() {
+        Some(libc::EACCES) => failed(" is below the runtime's own, which takes CAP_SYS_RESOURCE", error),
+        Some(_) | None => failed("", error),
+    })?;
+    let now = std::fs::read_to_string(SCORE).map_err(|error| failed("", error))?;
+    if now.trim().parse() == Ok(asked) {
+        return Ok(());
+    }
+    Err(failed("", io::Error::other(format!("the kernel made {} of it", now.trim()))))
 }
 
 /// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the pipes' ends must

@@ -9,7 +9,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{AccessFlags, eaccess, execve, fchdir};
 
+use super::attributes::Attributes;
 use super::channel::{ChildEnds, StartFailure};
+use super::home;
 use crate::bundle::Plan;
 use crate::security::seccomp::{self, Program};
 use crate::security::{Identity, Label};
@@ -21,12 +23,14 @@ pub(super) struct Main {
     identity: Identity,
     label: Option<Label>,
     seccomp: Option<Program>,
+    attributes: Attributes,
     cwd: PathBuf,
     program: String,
     /// Where the program may be, in the order of PATH; one entry for a path.
     candidates: Vec<CString>,
     args: Vec<CString>,
     env: Vec<CString>,
+    uid: u32,
 }
 
 impl Main {
@@ -44,7 +48,9 @@ impl Main {
         let program = process.args().iter().flatten().next().cloned().ok_or_else(|| invalid("process.args"))?;
         let candidates = candidates(&program, process.env().as_deref().unwrap_or_default());
         let (identity, label, seccomp) = (Identity::of(process), Label::of(process), plan.seccomp.clone());
-        Ok(Self { identity, label, seccomp, cwd: process.cwd().clone(), program, candidates, args, env })
+        let (attributes, uid) = (Attributes::of(&plan.spec), process.user().uid());
+        let cwd = process.cwd().clone();
+        Ok(Self { identity, label, seccomp, attributes, cwd, program, candidates, args, env, uid })
     }
 
     /// Becomes the command. Returns only if it cannot, after saying why; never returns to the caller.
@@ -65,9 +71,12 @@ impl Main {
         enter_directory(&self.cwd).map_err(|error| {
             StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error)
         })?;
+        // Limits come after what opens files.
+        let env = self.environment();
         if let Some(label) = &self.label {
             label.take_at_exec().map_err(|error| StartFailure::new("set the security label", label.text(), &error))?;
         }
+        self.attributes.assume()?;
         // A process that may still gain privileges needs CAP_SYS_ADMIN for a filter, which it is about to give up (seccomp(2)).
         let early = !self.identity.gains_nothing();
         if early {
@@ -87,7 +96,7 @@ impl Main {
         }
         let mut denied = false;
         for candidate in &self.candidates {
-            match execve(candidate, &self.args, &self.env) {
+            match execve(candidate, &self.args, &env) {
                 Ok(never) => return Ok(never),
                 // Like execvp(3): go on looking, and remember that something was there.
                 Err(Errno::ENOENT | Errno::ENOTDIR) => {}
@@ -101,6 +110,14 @@ impl Main {
 }
 
 impl Main {
+    fn environment(&self) -> Vec<CString> {
+        let mut env = self.env.clone();
+        if !env.iter().any(|variable| variable.to_bytes().starts_with(b"HOME=")) {
+            env.extend(CString::new(format!("HOME={}", home::of(self.uid))));
+        }
+        env
+    }
+
     /// Loads the filter, if there is one.
     fn confine(&self) -> io::Result<()> {
         self.seccomp.as_ref().map_or(Ok(()), |program| seccomp::load(program.flags(), program.instructions()))

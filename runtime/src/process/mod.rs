@@ -9,13 +9,29 @@
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
 
+mod attributes;
 mod channel;
 mod child;
 mod gate;
+mod home;
 mod init;
 mod logs;
 mod main_process;
 mod say;
 mod supervisor;
+mod sysctl;
 
 pub use supervisor::supervise;
+
+/// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.
+pub(crate) fn check(spec: &oci_spec::runtime::Spec) -> Vec<String> {
+    let mut refused = attributes::check(spec);
+    refused.extend(sysctl::check(spec));
+    refused
+}
+
+/// Why a kernel parameter cannot be set in a container that has these namespaces for itself, if it cannot.
+#[must_use]
+pub fn sysctl_problem(name: &str, value: &str, owned: &[oci_spec::runtime::LinuxNamespaceType]) -> Option<String> {
+    sysctl::problem(name, value, |kind| owned.contains(&kind))
+}

@@ -39,7 +39,7 @@ impl Inside {
     pub(super) fn attach(tree: OwnedFd) -> Outcome<Self> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let place = open("/", flags, Mode::empty()).during("open", "/")?;
-        sys::attach_tree(tree.as_fd(), place.as_fd()).during("attach the root file system", "/")?;
+        sys::attach_mount(tree.as_fd(), place.as_fd()).during("attach the root file system", "/")?;
         Ok(Self { root: tree })
     }
 

@@ -4,13 +4,18 @@
 //! Every path inside is resolved with openat2(2) as if the new root were `/`, and mounted onto by descriptor, so that no symbolic link in an image
 //! leads out of it. Runs in the clone of a single-threaded supervisor.
 
+mod attach;
+mod check;
+mod copy_up;
 mod dev;
 mod device;
 mod inside;
 mod mapped;
+mod mask;
 mod mount;
 mod options;
 mod root;
+mod source;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -22,6 +27,7 @@ use crate::bundle::{Plan, Rootfs};
 use crate::namespaces::Namespaces;
 use crate::namespaces::ids::Ids;
 
+pub(crate) use check::check;
 pub(crate) use device::check as check_devices;
 pub(crate) use mount::Step;
 
@@ -67,18 +73,36 @@ pub(crate) struct Mapped {
 /// of the specification in its order.
 pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapped: &Mapped) -> Outcome<Vec<OwnedFd>> {
     mount::detach_from_host()?;
+    let scratch_tree = |made: Outcome<()>| {
+        made?;
+        let tree = mapped::copy(&scratch.join(root::MERGED), false, 0, None)?;
+        // The layers are the overlay's own by now; what is mounted over the scratch directory would hide it from the supervisor.
+        umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
+        Ok(tree)
+    };
     let mut made = vec![match &plan.rootfs {
         Rootfs::Directory { path } => mapped::directory(path, mapped)?,
         Rootfs::HostShared { upper_bytes, hidden } => {
-            root::host_shared(scratch, *upper_bytes, hidden, Some(mapped))?;
-            let tree = mapped::tree(&scratch.join(root::MERGED))?;
-            // The layers are the overlay's own by now; what is mounted over the scratch directory would hide it from the supervisor.
+            scratch_tree(root::host_shared(scratch, *upper_bytes, hidden, Some(mapped)))?
+        }
+        Rootfs::Overlay { lower, upper } => {
+            scratch_tree(source::overlay(lower, upper, scratch, Some(mapped)).map(drop))?
+        }
+        Rootfs::Image { path, upper_bytes: Some(bytes) } => {
+            scratch_tree(source::image(path, Some(*bytes), scratch, Some(mapped)).map(drop))?
+        }
+        Rootfs::Image { path, upper_bytes: None } => {
+            source::image(path, None, scratch, None)?;
+            let tree = mapped::copy(scratch, false, 0, Some(mapped))?;
             umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
             tree
         }
     }];
-    for step in mounts(&plan.spec).filter(|step| step.is_the_hosts(namespaces)) {
-        made.push(step.unattached(mapped)?);
+    for step in mounts(&plan.spec) {
+        let step = step?;
+        if step.is_the_hosts(namespaces) {
+            made.push(step.unattached(mapped)?);
+        }
     }
     if made.len() > crate::sys::FDS_MAX {
         return Err(inside::failure("mount", Path::new("/"), "more than 252 mounts are the host's"));
@@ -96,15 +120,20 @@ pub(crate) fn build(
     mount::detach_from_host()?;
     let maps_ids = given.is_some();
     let mut given = given.into_iter().flatten();
-    let inside = match (given.next(), &plan.rootfs) {
-        (Some(tree), _) => inside::Inside::attach(tree)?,
-        (None, Rootfs::Directory { path }) => inside::Inside::open(&root::directory(path)?)?,
-        (None, Rootfs::HostShared { upper_bytes, hidden }) => {
-            root::host_shared(scratch, *upper_bytes, hidden, None)?;
-            inside::Inside::open(&scratch.join(root::MERGED))?
-        }
+    let inside = match given.next() {
+        Some(tree) => inside::Inside::attach(tree)?,
+        None => inside::Inside::open(&match &plan.rootfs {
+            Rootfs::Directory { path } => root::directory(path)?,
+            Rootfs::HostShared { upper_bytes, hidden } => {
+                root::host_shared(scratch, *upper_bytes, hidden, None)?;
+                scratch.join(root::MERGED)
+            }
+            Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch, None)?,
+            Rootfs::Image { path, upper_bytes } => source::image(path, *upper_bytes, scratch, None)?,
+        })?,
     };
     for step in mounts(&plan.spec) {
+        let step = step?;
         let tree = if maps_ids && step.is_the_hosts(namespaces) { given.next() } else { None };
         step.carry_out(&inside, tree)?;
     }
@@ -126,16 +155,23 @@ pub(crate) fn enter(root: Root, spec: &Spec, v1_controllers: &[String]) -> Outco
         mount::cgroup(&root.inside, mount, v1_controllers)?;
     }
     let linux = spec.linux().as_ref();
+    let mut masks = mask::Masks::new(&root.inside);
     for path in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten() {
-        mount::mask(&root.inside, path)?;
+        masks.hide(path)?;
     }
     for path in linux.and_then(|linux| linux.readonly_paths().as_ref()).into_iter().flatten() {
-        mount::make_readonly(&root.inside, path)?;
+        mask::make_readonly(&root.inside, path)?;
     }
-    root.inside.pivot(root.readonly)
+    root.inside.pivot(root.readonly)?;
+    let word = linux.and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
+    match options::propagation(word) {
+        // Only now: before, "shared" would have let the mounts of the set-up reach the host. Its peers are namespaces made from this one.
+        Some(propagation) => attach::propagate("/", propagation).during("set the propagation of", "/"),
+        None => Ok(()),
+    }
 }
 
-fn mounts(spec: &Spec) -> impl Iterator<Item = Step<'_>> {
+fn mounts(spec: &Spec) -> impl Iterator<Item = Outcome<Step<'_>>> {
     spec.mounts().iter().flatten().filter(|mount| !is_cgroup(mount)).map(Step::of)
 }
 

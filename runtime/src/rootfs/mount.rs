@@ -1,19 +1,24 @@
-//! Mounts inside the new root.
+//! Mounts of a specification, inside the new root.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use oci_spec::runtime::{LinuxNamespaceType, Mount};
 
-use super::inside::{Inside, Kind, proc_path};
+use super::attach::{self, Calls};
+use super::inside::{Inside, Kind, failure, proc_path};
 use super::options::{self, Options};
-use super::{During as _, Mapped, Outcome, mapped};
+use super::{During as _, Mapped, Outcome, check, copy_up, mapped};
 use crate::namespaces::Namespaces;
 use crate::sys;
 
-const NONE: Option<&str> = None;
+pub(super) const NONE: Option<&str> = None;
 
 /// Keeps mounts made from here on from reaching the host; what the host mounts still arrives, and goes with the old root.
 pub(super) fn detach_from_host() -> Outcome<()> {
@@ -30,63 +35,117 @@ pub(crate) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
-    pub(super) fn of(mount: &'a Mount) -> Self {
-        let options = options::parse(mount.options().as_deref().unwrap_or_default());
+    pub(super) fn of(mount: &'a Mount) -> Outcome<Self> {
         let kind = mount.typ().as_deref().unwrap_or("none");
+        let options = parse(mount)?;
         let source = mount.source().as_ref().map_or(Path::new(kind), PathBuf::as_path);
-        Self { destination: mount.destination(), source, kind, options }
+        Ok(Self { destination: mount.destination(), source, kind, options })
     }
 
     /// Whether what is mounted is the host's, so that a container with ids of its own has no right to mount it: binds, and `/sys` when the network it shows
     /// is not the container's.
     pub(super) fn is_the_hosts(&self, namespaces: &Namespaces) -> bool {
         let foreign_sys = self.kind == "sysfs" && !namespaces.is_new(LinuxNamespaceType::Network);
-        self.options.flags.contains(MsFlags::MS_BIND) || foreign_sys
+        self.options.bind.is_some() || foreign_sys
     }
 
-    /// The host's side of it, attached nowhere.
+    /// The host's side of it, with its attributes, attached nowhere.
     pub(super) fn unattached(&self, mapped: &Mapped) -> Outcome<OwnedFd> {
-        if self.kind == "sysfs" {
-            return mapped::copy(Path::new("/sys"), true, 0, None);
+        let foreign = self.kind == "sysfs";
+        let path = if foreign { Path::new("/sys") } else { self.source };
+        let recursive = foreign || self.options.bind == Some(options::Recursive::Yes);
+        let source = on_host(path)?;
+        let tree = sys::clone_tree(source.as_fd(), recursive).during("take the host's", path.display())?;
+        if !foreign {
+            mapped::show_ids(&tree, recursive, mapped).during("map the ids of", path.display())?;
         }
-        mapped::copy(self.source, self.options.flags.contains(MsFlags::MS_REC), 0, Some(mapped))
+        attach::prepare(&tree, &self.options).during("prepare", path.display())?;
+        Ok(tree)
     }
 
     pub(super) fn carry_out(&self, inside: &Inside, tree: Option<OwnedFd>) -> Outcome<()> {
-        let stage = "mount";
-        let subject = || format!("{} ({})", self.destination.display(), self.kind);
-        let bind = self.options.flags.contains(MsFlags::MS_BIND) || tree.is_some();
-        let file = tree.as_ref().map_or_else(|| self.source.is_file(), |tree| Path::new(&proc_path(tree)).is_file());
-        let kind = if bind && file { Kind::File } else { Kind::Directory };
-        let found = inside.target(self.destination, kind)?;
-        let target = proc_path(&found);
-        if let Some(tree) = &tree {
-            sys::attach_tree(tree.as_fd(), found.as_fd()).during(stage, subject())?;
-            let rest = self.options.flags - MsFlags::MS_BIND - MsFlags::MS_REC;
-            return add_flags(&proc_path(tree), rest).during(stage, subject());
-        }
-        if !bind {
-            let data = Some(self.options.data.as_str());
-            return mount(Some(self.source), target.as_str(), Some(self.kind), self.options.flags, data)
-                .during(stage, subject());
-        }
-        let recursive = self.options.flags & MsFlags::MS_REC;
-        mount(Some(self.source), target.as_str(), NONE, MsFlags::MS_BIND | recursive, NONE).during(stage, subject())?;
-        // A bind takes its other flags only from a remount (mount(2)). The descriptor still stands for what is below it, so it is opened anew.
-        let rest = self.options.flags - MsFlags::MS_BIND - MsFlags::MS_REC;
-        if rest.is_empty() {
+        let subject = format!("{} ({})", self.destination.display(), self.kind);
+        let calls = Calls::available();
+        let kind = if let Some(tree) = tree {
+            let kind = kind_of(&tree).during("look at", self.source.display())?;
+            let target = self.target(inside, kind)?;
+            sys::attach_mount(tree.as_fd(), target.as_fd()).during("mount", &subject)?;
+            kind
+        } else if self.options.bind.is_some() {
+            let source = on_host(self.source)?;
+            let kind = kind_of(&source).during("look at", self.source.display())?;
+            let target = self.target(inside, kind)?;
+            calls.bind(&source, &target, &self.options, || inside.target(self.destination, kind), &subject)?;
+            kind
+        } else {
+            let kind = Kind::Directory;
+            let target = self.target(inside, kind)?;
+            let reopen = || inside.target(self.destination, kind);
+            // What is below is out of sight once the tmpfs is there.
+            let below = self.options.copy_up.then(|| copy_up::below(&target)).transpose();
+            let below = below.during("open what is to be copied", self.destination.display())?;
+            calls.filesystem(self.kind, self.source, &target, &self.options, reopen, &subject)?;
+            if let Some(below) = below {
+                self.fill(&below, &reopen()?)?;
+            }
+            kind
+        };
+        if self.options.propagation.is_empty() {
             return Ok(());
         }
-        let found = inside.target(self.destination, kind)?;
-        let target = proc_path(&found);
-        mount(NONE, target.as_str(), NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | rest, NONE).during(stage, subject())
+        // The descriptor still stands for what is below the mount, so it is opened anew.
+        let mounted = inside.target(self.destination, kind)?;
+        for propagation in &self.options.propagation {
+            attach::propagate(&proc_path(&mounted), *propagation).during("set the propagation of", &subject)?;
+        }
+        Ok(())
     }
+
+    /// Where it goes. What leads into `/proc` by another name would hide there from the rules for `/proc`.
+    fn target(&self, inside: &Inside, kind: Kind) -> Outcome<OwnedFd> {
+        let target = inside.target(self.destination, kind)?;
+        let in_proc =
+            fstatfs(&target).during("look at", self.destination.display())?.filesystem_type() == PROC_SUPER_MAGIC;
+        if in_proc && !check::may_cover_proc(self.destination) {
+            return Err(failure("mount", self.destination, "must not lead into /proc"));
+        }
+        Ok(target)
+    }
+
+    fn fill(&self, below: &OwnedFd, mounted: &OwnedFd) -> Outcome<()> {
+        copy_up::copy(below, mounted).during("copy up", self.destination.display())?;
+        if self.options.attributes.set & sys::ATTR_RDONLY != 0 {
+            attach::make_readonly(mounted).during("make read-only", self.destination.display())?;
+        }
+        Ok(())
+    }
+}
+
+fn parse(mount: &Mount) -> Outcome<Options> {
+    let kind = mount.typ().as_deref().unwrap_or("none");
+    options::parse(kind, mount.options().as_deref().unwrap_or_default()).map_err(|refused| {
+        let subject = format!("{}: {}", mount.destination().display(), refused.join(", "));
+        super::Failure { stage: "read the options of", subject, source: std::io::ErrorKind::InvalidInput.into() }
+    })
+}
+
+/// Opens a path of the host's. Links are followed, the magic ones of `/proc` are not: they would lead to what a process has open.
+fn on_host(path: &Path) -> Outcome<OwnedFd> {
+    let stage = "open the source of a bind";
+    let root = open("/", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).during(stage, "/")?;
+    let text = CString::new(path.as_os_str().as_encoded_bytes()).during(stage, path.display())?;
+    sys::openat2(root.as_fd(), &text, libc::O_PATH, sys::Resolve::InRoot).during(stage, path.display())
+}
+
+fn kind_of(fd: &OwnedFd) -> nix::Result<Kind> {
+    let format = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
+    Ok(if format == SFlag::S_IFDIR { Kind::Directory } else { Kind::File })
 }
 
 /// `/sys/fs/cgroup`, showing the container's own cgroup as the root: one hierarchy on v2, one directory a controller on v1.
 pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) -> Outcome<()> {
     let destination = given.destination();
-    let flags = options::parse(given.options().as_deref().unwrap_or_default()).flags;
+    let flags = attach::flags(parse(given)?.attributes.set);
     let onto = |path: &Path, source: Option<&str>, kind: Option<&str>, flags, data: Option<&str>| {
         let found = inside.target(path, Kind::Directory)?;
         let subject = format!("{} ({})", path.display(), kind.unwrap_or("read-only"));
@@ -104,51 +163,15 @@ pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) 
     onto(destination, NONE, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, NONE)
 }
 
-/// Hides a path: a directory behind an empty one, a file behind a null device. One that does not exist needs no hiding. Masks are read-only: through a bind
-/// of a device, its owner and mode could be changed where it really is.
-pub(super) fn mask(inside: &Inside, path: &str) -> Outcome<()> {
-    let Some(found) = inside.find(Path::new(path))? else {
-        return Ok(());
-    };
-    let target = proc_path(&found);
-    if Path::new(&target).is_dir() {
-        let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        return mount(Some("tmpfs"), target.as_str(), Some("tmpfs"), flags, Some("size=4k,nr_inodes=1"))
-            .during("mask", path);
-    }
-    // The container's own, if it has one.
-    let own = inside.find(Path::new("/dev/null"))?;
-    let null = own.as_ref().map_or_else(|| "/dev/null".to_owned(), proc_path);
-    mount(Some(null.as_str()), target.as_str(), NONE, MsFlags::MS_BIND, NONE).during("mask", path)?;
-    remount(inside, Path::new(path), MsFlags::MS_RDONLY, "mask")
-}
-
-/// Makes a path read-only. One that does not exist cannot be written.
-pub(super) fn make_readonly(inside: &Inside, path: &str) -> Outcome<()> {
-    let Some(found) = inside.find(Path::new(path))? else {
-        return Ok(());
-    };
-    let target = proc_path(&found);
-    let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
-    mount(Some(target.as_str()), target.as_str(), NONE, bind, NONE).during("make read-only", path)?;
-    remount(inside, Path::new(path), MsFlags::MS_RDONLY, "make read-only")
-}
-
-/// Adds flags to the mount at a path inside. The path is looked up anew: a descriptor from before the mount stands for what is below it.
-fn remount(inside: &Inside, path: &Path, more: MsFlags, stage: &'static str) -> Outcome<()> {
-    let Some(found) = inside.find(path)? else {
-        return Ok(());
-    };
-    add_flags(&proc_path(&found), more).during(stage, path.display())
-}
-
 /// Adds flags to a mount. A remount states all flags, and would clear the ones it leaves out.
 pub(super) fn add_flags(target: &str, more: MsFlags) -> nix::Result<()> {
-    let kept = kept(statvfs(target)?.flags());
+    let kept = flags_of(target)?;
     mount(NONE, target, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | more | kept, NONE)
 }
 
-fn kept(flags: FsFlags) -> MsFlags {
+/// The flags a mount has (statvfs(3)).
+pub(super) fn flags_of(target: &str) -> nix::Result<MsFlags> {
+    let flags = statvfs(target)?.flags();
     let pairs = [
         (FsFlags::ST_RDONLY, MsFlags::MS_RDONLY),
         (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
@@ -158,5 +181,5 @@ fn kept(flags: FsFlags) -> MsFlags {
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
         (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
-    pairs.into_iter().filter(|(has, _)| flags.contains(*has)).fold(MsFlags::empty(), |all, (_, flag)| all | flag)
+    Ok(pairs.into_iter().filter(|(has, _)| flags.contains(*has)).fold(MsFlags::empty(), |all, (_, flag)| all | flag))
 }

@@ -74,7 +74,7 @@ pub(super) fn host_shared(
         Some(mapped) => {
             let tree = mapped::copy(Path::new("/"), false, 0, Some(mapped))?;
             let place = fs::File::open("lower").during("open", "lower")?;
-            sys::attach_tree(tree.as_fd(), place.as_fd()).during("attach the host's root", "/")?;
+            sys::attach_mount(tree.as_fd(), place.as_fd()).during("attach the host's root", "/")?;
             "lower"
         }
     };
@@ -112,7 +112,7 @@ fn hide(upper: &Path, path: &Path, mode: u32, ids: Option<&Ids>) -> Outcome<()> 
 }
 
 /// Gives a directory another one's owner (as the container's ids show it) and mode.
-fn be_like(to: &Path, from: &Path, ids: Option<&Ids>) -> std::io::Result<()> {
+pub(super) fn be_like(to: &Path, from: &Path, ids: Option<&Ids>) -> std::io::Result<()> {
     let like = fs::symlink_metadata(from)?;
     let (uid, gid) = match ids {
         Some(ids) => (ids.users.shown(like.uid()), ids.groups.shown(like.gid())),

@@ -8,12 +8,14 @@ mod capability;
 mod clone;
 mod fs;
 mod landlock;
+mod loop_device;
+mod mount;
 mod namespace;
 mod net;
 mod process;
 mod rights;
+mod schedule;
 mod seccomp;
-mod tree;
 
 pub(crate) use bpf::{
     Instruction, LoadError, ProgramInfo, attach_device_program, attached_device_programs, detach_device_program,
@@ -25,6 +27,12 @@ pub(crate) use capability::{
 pub(crate) use clone::{ChildOf, Cloned, clone_process};
 pub(crate) use fs::{Resolve, openat2, set_xattr};
 pub(crate) use landlock::give_up_files;
+pub(crate) use loop_device::{configure_loop_device, free_loop_device};
+pub(crate) use mount::{
+    ATTR_ATIME_FIELD, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW,
+    ATTR_RDONLY, ATTR_STRICTATIME, MountAttributes, attach_mount, clone_tree, configure_filesystem, create_mount,
+    has_mount_calls, map_ids, open_filesystem, set_mount_attributes,
+};
 pub(crate) use namespace::{NEWTIME, namespace_kind, setns, unshare_time};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
@@ -32,5 +40,5 @@ pub(crate) use process::{
     pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child, wait_for,
 };
 pub(crate) use rights::{FDS_MAX, receive_fds};
+pub(crate) use schedule::{SchedulingAttributes, set_domain_name, set_io_priority, set_personality, set_scheduling};
 pub(crate) use seccomp::load_filter;
-pub(crate) use tree::{ATTR_NODEV, attach_tree, clone_tree, set_attributes};

@@ -1,8 +1,10 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
 mod devices;
+mod mounts;
 mod name;
 mod namespaces;
+mod process;
 mod request;
 mod resources;
 mod security;

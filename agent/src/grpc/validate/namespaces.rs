@@ -86,6 +86,25 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "needs a PRIVATE uts namespace: the name belongs to whoever it is shared with",
     );
     refuse(
+        !spec.domainname.is_empty() && !found.uts.is_private(),
+        "spec.domainname",
+        "needs a PRIVATE uts namespace: the name belongs to whoever it is shared with",
+    );
+    refuse(
+        !spec.mounts.is_empty() && !found.mount.is_private(),
+        "spec.mounts",
+        "must not be given when mount is another container's, whose mounts it has",
+    );
+    let upper = matches!(
+        spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref()),
+        Some(v1::root_filesystem::Source::Overlay(overlay)) if !overlay.upper.is_empty()
+    );
+    refuse(
+        upper && !found.user.is_host(),
+        "spec.rootfs.overlay.upper",
+        "needs namespaces.user HOST: an upper directory cannot be id-mapped; leave it out for a layer in memory",
+    );
+    refuse(
         spec.rootfs.is_some() && !found.mount.is_private(),
         "spec.rootfs",
         "must not be given when mount is another container's, whose root it has",

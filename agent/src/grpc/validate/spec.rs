@@ -5,6 +5,8 @@ use std::path::{Component, Path};
 use tweendeck_proto::v1;
 
 use super::devices::devices;
+use super::mounts::{image, mounts, overlay};
+use super::process::process;
 use super::security::security;
 use super::{Violations, duration, namespaces, resources};
 use crate::host::{Host, IdRanges};
@@ -24,8 +26,8 @@ pub(in crate::grpc) fn looks_at_the_host(spec: Option<&v1::ContainerSpec>) -> bo
     let source = spec.and_then(|spec| spec.rootfs.as_ref()).and_then(|rootfs| rootfs.source.as_ref());
     let devices = spec.and_then(|spec| spec.resources.as_ref()).is_some_and(|resources| !resources.devices.is_empty());
     // Privilege is checked against files of the kernel's, and a profile may be long.
-    let security = spec.is_some_and(|spec| spec.security.is_some());
-    devices || security || matches!(source, Some(v1::root_filesystem::Source::Directory(_)))
+    let more = spec.is_some_and(|spec| spec.security.is_some() || !spec.mounts.is_empty());
+    devices || more || source.is_some_and(|source| !matches!(source, v1::root_filesystem::Source::Host(_)))
 }
 
 /// Checks a specification; what it refers to on the host is looked at too.
@@ -48,6 +50,8 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     if let Some(options) = &spec.security {
         security(host.security, options, violations);
     }
+    mounts(host, spec, violations);
+    process(spec, violations);
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");
     };
@@ -134,12 +138,17 @@ fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
 fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
     use v1::root_filesystem::Source;
     match &rootfs.source {
-        None => violations.add("spec.rootfs.source", "must be host or directory; leave rootfs out for the host's root"),
+        None => violations.add(
+            "spec.rootfs.source",
+            "must be host, directory, overlay or image; leave rootfs out for the host's root",
+        ),
         Some(Source::Host(host)) => {
             let allowed = host.writable_bytes.is_none_or(|bytes| (1 << 20..=1 << 40).contains(&bytes));
             let text = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
             violations.require(allowed, "spec.rootfs.host.writable_bytes", text);
         }
+        Some(Source::Overlay(given)) => overlay(given, violations),
+        Some(Source::Image(given)) => image(given, violations),
         Some(Source::Directory(directory)) => {
             let field = "spec.rootfs.directory.path";
             if !absolute(&directory.path, field, violations) {
@@ -204,7 +213,7 @@ mod tests {
             env: BTreeMap::from([("A=B".into(), "x".into()), ("C".into(), "\0".into())]),
             labels: BTreeMap::from([("a b".into(), "x".repeat(257))]),
             hostname: "a_b".into(),
-            user: Some(v1::User { uid: u32::MAX, gid: 0, additional_gids: vec![0; 65] }),
+            user: Some(v1::User { uid: u32::MAX, gid: 0, additional_gids: vec![0; 65], umask: None }),
             rootfs: directory("/no/such/directory"),
             ..Default::default()
         };

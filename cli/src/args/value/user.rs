@@ -5,7 +5,7 @@ use tweendeck_proto::v1;
 /// A user, as seen inside the container. Names are not looked up: only the container's own files could say what they mean.
 pub(crate) fn user(text: &str) -> Result<v1::User, String> {
     let (uid, gid) = text.split_once(':').unwrap_or((text, "0"));
-    Ok(v1::User { uid: id(uid)?, gid: id(gid)?, additional_gids: Vec::new() })
+    Ok(v1::User { uid: id(uid)?, gid: id(gid)?, additional_gids: Vec::new(), umask: None })
 }
 
 fn id(text: &str) -> Result<u32, String> {
@@ -24,8 +24,11 @@ mod tests {
 
     #[test]
     fn the_group_is_root_unless_given() {
-        assert_eq!(user("1000"), Ok(v1::User { uid: 1000, gid: 0, additional_gids: Vec::new() }));
-        assert_eq!(user("0:4294967294"), Ok(v1::User { uid: 0, gid: 4_294_967_294, additional_gids: Vec::new() }));
+        assert_eq!(user("1000"), Ok(v1::User { uid: 1000, gid: 0, additional_gids: Vec::new(), umask: None }));
+        assert_eq!(
+            user("0:4294967294"),
+            Ok(v1::User { uid: 0, gid: 4_294_967_294, additional_gids: Vec::new(), umask: None })
+        );
     }
 
     #[test]
@@ -38,7 +41,7 @@ mod tests {
     proptest! {
         #[test]
         fn two_numbers_come_back(uid in 0..u32::MAX, gid in 0..u32::MAX) {
-            prop_assert_eq!(user(&format!("{uid}:{gid}")), Ok(v1::User { uid, gid, additional_gids: Vec::new() }));
+            prop_assert_eq!(user(&format!("{uid}:{gid}")), Ok(v1::User { uid, gid, additional_gids: Vec::new(), umask: None }));
         }
     }
 }

@@ -1,0 +1,109 @@
+//! Mounts and roots: what may be mounted, and where.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use tweendeck_proto::v1;
+use tweendeck_runtime::bundle::LAYERS_MAX;
+
+use super::Violations;
+use super::spec::absolute;
+use crate::host::Host;
+
+const MOUNTS_MAX: usize = 64;
+const TMPFS_BYTES: std::ops::RangeInclusive<u64> = 4096..=1 << 40;
+const WRITABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
+const WRITABLE_RULE: &str = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
+
+/// Mounts besides the root.
+pub(super) fn mounts(host: &Host, spec: &v1::ContainerSpec, violations: &mut Violations) {
+    violations.require(spec.mounts.len() <= MOUNTS_MAX, "spec.mounts", "has more than 64 mounts");
+    let mut targets = BTreeSet::new();
+    for (number, mount) in spec.mounts.iter().enumerate().take(MOUNTS_MAX) {
+        let at = |field: &str| format!("spec.mounts[{number}].{field}");
+        if absolute(&mount.target, &at("target"), violations) {
+            target(Path::new(&mount.target), &at("target"), violations);
+            let known = targets.insert(Path::new(&mount.target));
+            violations.require(known, &at("target"), "is there twice");
+        }
+        match &mount.source {
+            None => violations.add(at("source"), "must be bind or tmpfs"),
+            Some(v1::mount::Source::Bind(given)) => bind(host, given, &at("bind"), violations),
+            Some(v1::mount::Source::Tmpfs(tmpfs)) => {
+                let size = tmpfs.size_bytes.is_none_or(|bytes| TMPFS_BYTES.contains(&bytes));
+                violations.require(size, &at("tmpfs.size_bytes"), "must be 4096 (4 KiB) to 1099511627776 (1 TiB)");
+                let mode = tmpfs.mode.is_none_or(|mode| mode <= 0o7777);
+                violations.require(mode, &at("tmpfs.mode"), "must be 0 to 4095 (octal 7777)");
+            }
+        }
+    }
+}
+
+/// The kernel's own file systems, and the devices that every program expects, are not covered.
+fn target(path: &Path, field: &str, violations: &mut Violations) {
+    let whole = ["/", "/dev", "/dev/pts", "/dev/mqueue"].iter().any(|taken| Path::new(taken) == path);
+    let kernels = path.starts_with("/proc") || path.starts_with("/sys");
+    violations.require(!whole && !kernels, field, "must not be /, /dev, /dev/pts, /dev/mqueue, or in /proc or /sys");
+}
+
+fn bind(host: &Host, bind: &v1::BindMount, field: &str, violations: &mut Violations) {
+    let known = v1::MountPropagation::try_from(bind.propagation).is_ok();
+    violations.require(known, &format!("{field}.propagation"), "is not a value this version knows");
+    let field = format!("{field}.source");
+    if !absolute(&bind.source, &field, violations) {
+        return;
+    }
+    // A look, not a lock: it may be another by the time of the start.
+    let Ok(source) = fs::canonicalize(&bind.source) else {
+        return violations.add(field, format!("{:?} does not exist on this node", bind.source));
+    };
+    let ours = |directory: &Path| {
+        let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+        source.starts_with(&directory) || directory.starts_with(&source)
+    };
+    let overlaps = ours(&host.state_dir) || ours(&host.run_dir);
+    violations.require(!overlaps, &field, "must neither contain nor lie in the agent's own directories");
+}
+
+/// A root of layers.
+pub(super) fn overlay(overlay: &v1::OverlayRootfs, violations: &mut Violations) {
+    let field = |name: &str| format!("spec.rootfs.overlay.{name}");
+    let count = (1..=LAYERS_MAX).contains(&overlay.lower.len());
+    violations.require(count, &field("lower"), "must have 1 to 64 directories");
+    for path in overlay.lower.iter().take(LAYERS_MAX) {
+        directory(path, &field("lower"), violations);
+    }
+    if overlay.upper.is_empty() {
+        violations.require(overlay.work.is_empty(), &field("work"), "takes an upper directory");
+        writable(overlay.writable_bytes, &field("writable_bytes"), violations);
+        return;
+    }
+    violations.require(overlay.writable_bytes.is_none(), &field("writable_bytes"), "is not for an upper directory");
+    directory(&overlay.upper, &field("upper"), violations);
+    directory(&overlay.work, &field("work"), violations);
+}
+
+/// A root that is an image.
+pub(super) fn image(image: &v1::ImageRootfs, violations: &mut Violations) {
+    let field = "spec.rootfs.image.path";
+    if absolute(&image.path, field, violations) && !Path::new(&image.path).is_file() {
+        violations.add(field, format!("{:?} is not a file on this node", image.path));
+    }
+    writable(image.writable_bytes, "spec.rootfs.image.writable_bytes", violations);
+}
+
+fn writable(bytes: Option<u64>, field: &str, violations: &mut Violations) {
+    violations.require(bytes.is_none_or(|bytes| WRITABLE_BYTES.contains(&bytes)), field, WRITABLE_RULE);
+}
+
+fn directory(path: &str, field: &str, violations: &mut Violations) {
+    if !absolute(path, field, violations) {
+        return;
+    }
+    match fs::canonicalize(path) {
+        Ok(real) if real.parent().is_none() => violations.add(field, "must not be the host's own root"),
+        Ok(real) if real.is_dir() => {}
+        Ok(_) | Err(_) => violations.add(field, format!("{path:?} is not a directory on this node")),
+    }
+}

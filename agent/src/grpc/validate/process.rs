@@ -1,0 +1,80 @@
+//! What the process is given: resource limits, kernel parameters, names.
+
+use std::collections::BTreeSet;
+
+use tweendeck_proto::v1;
+use tweendeck_runtime::oci::LinuxNamespaceType;
+use tweendeck_runtime::process::sysctl_problem;
+
+use super::Violations;
+use crate::workload::Namespaces;
+
+const SYSCTLS_MAX: usize = 64;
+
+/// All of it.
+pub(super) fn process(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    rlimits(&spec.rlimits, violations);
+    violations.require(spec.sysctls.len() <= SYSCTLS_MAX, "spec.sysctls", "has more than 64 parameters");
+    let namespaces = Namespaces::of(spec);
+    let kinds = [
+        (LinuxNamespaceType::Ipc, &namespaces.ipc),
+        (LinuxNamespaceType::Uts, &namespaces.uts),
+        (LinuxNamespaceType::Network, &namespaces.network),
+        (LinuxNamespaceType::User, &namespaces.user),
+    ];
+    let owned: Vec<_> = kinds.into_iter().filter(|(_, origin)| origin.is_private()).map(|(kind, _)| kind).collect();
+    for (name, value) in spec.sysctls.iter().take(SYSCTLS_MAX) {
+        if let Some(problem) = sysctl_problem(name, value, &owned) {
+            violations.add("spec.sysctls", format!("{name:?} {problem}"));
+        }
+    }
+    let score = spec.oom_score_adj.is_none_or(|score| (-1000..=1000).contains(&score));
+    violations.require(score, "spec.oom_score_adj", "must be -1000 to 1000");
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let domain = spec.domainname.len() <= 64 && spec.domainname.bytes().all(allowed);
+    violations.require(domain, "spec.domainname", "must be at most 64 bytes of A-Z a-z 0-9 . -");
+    let umask = spec.user.as_ref().and_then(|user| user.umask).is_none_or(|umask| umask <= 0o777);
+    violations.require(umask, "spec.user.umask", "must be 0 to 511 (octal 777)");
+}
+
+fn rlimits(limits: &[v1::Rlimit], violations: &mut Violations) {
+    let mut types = BTreeSet::new();
+    for limit in limits {
+        let known = v1::RlimitType::try_from(limit.r#type).is_ok_and(|kind| kind != v1::RlimitType::Unspecified);
+        violations.require(known, "spec.rlimits.type", "must be a type this version knows");
+        let ordered = limit.soft <= limit.hard;
+        violations.require(ordered, "spec.rlimits.soft", "must be at most hard");
+        violations.require(types.insert(limit.r#type), "spec.rlimits.type", "must be there at most once");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn every_wrong_field_is_named() {
+        let limit = |kind: v1::RlimitType, soft, hard| v1::Rlimit { r#type: kind.into(), soft, hard };
+        let spec = v1::ContainerSpec {
+            rlimits: vec![limit(v1::RlimitType::Cpu, 2, 1), limit(v1::RlimitType::Cpu, 1, u64::MAX)],
+            sysctls: BTreeMap::from([("vm.swappiness".into(), "1".into()), ("net.core.somaxconn".into(), "1".into())]),
+            oom_score_adj: Some(1001),
+            domainname: "a_b".into(),
+            user: Some(v1::User { umask: Some(0o1000), ..Default::default() }),
+            ..Default::default()
+        };
+        let mut violations = Violations::default();
+        process(&spec, &mut violations);
+        let expected = [
+            "spec.rlimits.soft",
+            "spec.rlimits.type",
+            "spec.sysctls",
+            "spec.oom_score_adj",
+            "spec.domainname",
+            "spec.user.umask",
+        ];
+        assert_eq!(violations.fields(), expected);
+    }
+}
