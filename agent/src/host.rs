@@ -1,10 +1,13 @@
 //! What every part of the agent needs to know about this node: directories, cgroups, the runtime's binary.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
 use tweendeck_runtime::launch::RuntimeBinary;
+
+use crate::placement::Placed;
 
 /// The node as the agent found it at start-up; does not change while the agent lives.
 #[derive(Debug)]
@@ -13,12 +16,12 @@ pub struct Host {
     pub run_dir: PathBuf,
     /// Directory of what must survive one.
     pub state_dir: PathBuf,
-    /// Parent of the containers' cgroups, below each hierarchy's mount point.
-    pub cgroup_parent: String,
-    /// How cgroups are mounted.
+    /// Where containers' cgroups are made.
+    pub placed: Placed,
+    /// How cgroups are mounted, with the controllers that are to be had there.
     pub hierarchies: Hierarchies,
     /// The sealed copy of `tweendeck-runtime`.
-    pub runtime: RuntimeBinary,
+    pub runtime: Arc<RuntimeBinary>,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Memory of the machine at start-up, bytes; no limit can be above it.
@@ -42,7 +45,7 @@ impl Host {
     /// which are names that a container may have.
     #[must_use]
     pub fn cgroup_path(&self, name: &str) -> String {
-        format!("{}/{name}{CGROUP_SUFFIX}", self.cgroup_parent)
+        format!("{}/{name}{CGROUP_SUFFIX}", self.placed.parent)
     }
 
     /// The container that a cgroup below the parent is made for; the cgroup's own name if it is none of ours.

@@ -25,6 +25,9 @@ pub struct Plan {
     pub mode: InitMode,
     /// How output is kept.
     pub logs: LogPolicy,
+    /// The cgroup below each hierarchy's mount point from which controllers are handed down, an ancestor of the container's; empty is the mount point.
+    /// Nothing is written in what lies above it.
+    pub cgroup_base: String,
     /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
     /// below each hierarchy's mount point; `linux.resources` are the limits.
     pub spec: Spec,

@@ -72,6 +72,7 @@ impl Bench {
             rootfs: Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![self.dir.path().to_owned()] },
             mode: InitMode::Init,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            cgroup_base: String::new(),
             spec: serde_json::from_value(spec).unwrap(),
         }
     }

@@ -76,6 +76,7 @@ pub fn plan(host: &Host, record: &Record) -> Result<Plan, OciSpecError> {
         rootfs,
         mode,
         logs: host.logs.clone(),
+        cgroup_base: host.placed.base.clone(),
         spec: only_what_we_say(oci),
     })
 }

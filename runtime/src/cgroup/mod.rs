@@ -13,6 +13,7 @@ mod file;
 mod group;
 mod hierarchies;
 mod oci;
+pub mod placement;
 mod v1;
 mod v2;
 

@@ -8,13 +8,17 @@
 //! ```
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
+//!
+//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in.
 
 mod channel;
 mod child;
+mod hold;
 mod init;
 mod logs;
 mod main_process;
 mod say;
 mod supervisor;
 
+pub use hold::hold;
 pub use supervisor::supervise;

@@ -33,7 +33,9 @@ pub(super) struct Parts {
 /// Starts the container. In the clone this does not return.
 pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFailure> {
     spec::check(&plan.spec).map_err(|refused| refusal("check the specification", &refused.join("; ")))?;
-    let hierarchies = Hierarchies::detect().map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
+    let hierarchies = Hierarchies::detect()
+        .and_then(|found| found.below(&plan.cgroup_base))
+        .map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
     let resources = resources(plan, &hierarchies)?;
     let linux = plan.spec.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).and_then(|path| path.to_str()).unwrap_or_default();
