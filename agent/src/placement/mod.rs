@@ -6,6 +6,7 @@
 mod keeper;
 mod scope;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tweendeck_runtime::cgroup::placement::{self, Facts, Placement, PlacementError, Systemd};
@@ -97,10 +98,11 @@ pub async fn establish(
     let seen = hierarchies.clone();
     let decided = blocking::run(move || {
         let facts = Facts::gather(&seen, systemd)?;
-        let mount = seen.mounts().first().map(|mount| mount.to_path_buf()).unwrap_or_default();
-        let decided = placement::decide(&facts, mode, parent.as_deref(), &mount)?;
+        // Without a v2 hierarchy there is nothing to be said about it, and nothing to leave.
+        let mount = seen.unified().unwrap_or(Path::new(""));
+        let decided = placement::decide(&facts, mode, parent.as_deref(), mount)?;
         if let Placement::Tree { base, leave: true, .. } = &decided {
-            placement::leave_base(&mount, base)?;
+            placement::leave_base(mount, base)?;
         }
         Ok(decided)
     });

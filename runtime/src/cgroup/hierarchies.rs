@@ -122,7 +122,8 @@ impl Hierarchies {
     }
 
     /// The v2 mount point, whether or not controllers come from it.
-    pub(crate) fn unified(&self) -> Option<&Path> {
+    #[must_use]
+    pub fn unified(&self) -> Option<&Path> {
         self.v2.as_deref()
     }
 
@@ -182,8 +183,7 @@ impl Hierarchies {
     }
 
     /// Every mount point a container's cgroup may have a directory under.
-    #[must_use]
-    pub fn mounts(&self) -> Vec<&Path> {
+    pub(crate) fn mounts(&self) -> Vec<&Path> {
         let mut mounts: Vec<&Path> = self.v1.values().map(PathBuf::as_path).collect();
         mounts.extend(self.v2().map(|(mount, _)| mount));
         mounts.sort_unstable();
