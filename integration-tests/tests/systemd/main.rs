@@ -17,9 +17,10 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tonic::Code;
+use tweendeck_integration_tests::agent::reach;
 use tweendeck_integration_tests::alone::alone;
 use tweendeck_integration_tests::api::{Api, assert_refused, exit, script, spec};
-use tweendeck_integration_tests::eventually::eventually;
+use tweendeck_integration_tests::eventually::{eventually, eventually_async};
 use tweendeck_integration_tests::process::Process;
 use tweendeck_integration_tests::tools;
 use tweendeck_proto::v1::*;
@@ -136,7 +137,10 @@ async fn a_limit_whose_controller_is_not_delegated_is_refused() {
     let properties = ["-p", "Delegate=memory pids", "-p", "CollectMode=inactive-or-failed"];
     command.args(["--scope", "--slice=tweendeck.slice", &name]).args(properties).args(["sleep", "1000"]);
     let sleeper = Process::start(&mut command);
-    eventually("the scope is there", || unit.scope_directory().join("cgroup.procs").exists().then_some(()));
+    // systemd-run executes the command when systemd has moved it, and not before.
+    let comm = format!("/proc/{}/comm", sleeper.pid());
+    let moved = || std::fs::read_to_string(&comm).is_ok_and(|comm| comm == "sleep\n").then_some(());
+    eventually("the scope is there, with a process", moved);
     let leaf = unit.scope_directory().join("other");
     std::fs::create_dir(&leaf).unwrap();
     std::fs::write(leaf.join("cgroup.procs"), sleeper.pid().to_string()).unwrap();
@@ -181,8 +185,7 @@ async fn in_a_cgroup_of_its_own_the_agent_makes_room_first() {
     );
     let mut agent = Process::start(Command::new("sh").args(["-c", &agent]));
     let socket = own.join("run/tweendeckd.sock");
-    eventually("the agent serves", || socket.exists().then_some(()));
-    let api = tweendeck_integration_tests::agent::reach(&socket).await.unwrap();
+    let api = eventually_async("the agent answers", || reach(&socket)).await;
     let hog = spec(&["dd", "if=/dev/zero", "of=/dev/null", "bs=300M", "count=1"]);
     api.run("hog", bounded(hog, None)).await.unwrap();
     assert_eq!(exit(&api.wait("hog").await.unwrap()).reason(), ExitReason::OomKilled);
