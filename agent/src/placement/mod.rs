@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tweendeck_runtime::cgroup::placement::{self, Facts, Placement, PlacementError, Systemd};
-use tweendeck_runtime::cgroup::{CgroupError, Hierarchies};
+use tweendeck_runtime::cgroup::{self, CgroupError, Hierarchies};
 use tweendeck_runtime::hold::{HoldError, Holder, LEAF};
 use tweendeck_runtime::launch::RuntimeBinary;
 
@@ -142,12 +142,14 @@ fn finish(placed: Placed, hierarchies: Hierarchies, holder: Option<Holder>) -> R
 /// # Errors
 /// [`HoldError::Look`].
 pub fn leave_scope(host: &Host) -> Result<(), HoldError> {
-    let children = tweendeck_runtime::cgroup::children(&host.hierarchies, &host.placed.base);
-    let children = children.map_err(|source| HoldError::Look { base: host.placed.base.clone(), source })?;
-    if children.iter().any(|child| child != LEAF) {
+    let base = &host.placed.base;
+    let look = |source| HoldError::Look { base: base.clone(), source };
+    if cgroup::children(&host.hierarchies, base).map_err(look)?.iter().any(|child| child != LEAF) {
         return Ok(());
     }
-    if let Some(holder) = Holder::find(&host.hierarchies, &host.placed.base)? {
+    // On v1 there are controllers that systemd does not know, such as the freezer: nobody is in there, and nobody else removes it.
+    cgroup::remove_if_empty(&host.hierarchies, base).map_err(look)?;
+    if let Some(holder) = Holder::find(&host.hierarchies, base)? {
         holder.end();
     }
     Ok(())
