@@ -3,7 +3,7 @@
 
 run: ; @scripts/run                            # install what is missing, build, start an agent, show a first container
 test: ; @scripts/test                          # install what the tests need, build, run all of them
-vm-test: ; @scripts/vm-test                    # the tests that look at the kernel, in a guest with cgroup v2 and systemd
+vm-test: ; @scripts/vm-test                    # the tests that look at the kernel, in guests with cgroup v2 and systemd, on two kernels
 check: fmt lint proto-lint deny                # everything that needs no root and no kernel
 fmt: ; cargo fmt --all --check
 lint: ; @scripts/setup build && cargo clippy --workspace --all-targets --locked -- -D warnings

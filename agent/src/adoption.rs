@@ -13,6 +13,7 @@ use tweendeck_runtime::bundle::{Paths, Plan};
 use tweendeck_runtime::cgroup;
 use tweendeck_runtime::control::ControlError;
 use tweendeck_runtime::exit::ExitRecord;
+use tweendeck_runtime::hold::LEAF;
 
 use crate::causes::causes;
 use crate::host::Host;
@@ -140,7 +141,7 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
         run_directories(host).unwrap_or_default().into_iter().map(|name| Stranger { name, kind: Kind::RunDirectory });
     let cgroups = cgroups(host).into_iter().map(|cgroup| Stranger {
         name: host.container_of(&cgroup).to_owned(),
-        kind: Kind::Cgroup(format!("{}/{cgroup}", host.cgroup_parent)),
+        kind: Kind::Cgroup(format!("{}/{cgroup}", host.placed.parent)),
     });
     let found: Vec<Stranger> = directories.chain(cgroups).filter(|stranger| !known.contains(&stranger.name)).collect();
     for stranger in &found {
@@ -149,9 +150,11 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
     found
 }
 
-/// Names of the cgroups below the parent.
+/// Names of the cgroups below the parent, but for our own holder's.
 fn cgroups(host: &Host) -> Vec<String> {
-    cgroup::children(&host.hierarchies, &host.cgroup_parent).unwrap_or_default()
+    let mut names = cgroup::children(&host.hierarchies, &host.placed.parent).unwrap_or_default();
+    names.retain(|name| host.placed.scope.is_none() || name != LEAF);
+    names
 }
 
 #[expect(clippy::disallowed_methods, reason = "at start-up, before anything is served")]

@@ -1,13 +1,16 @@
 //! What every part of the agent needs to know about this node: directories, cgroups, the runtime's binary.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
 use tweendeck_runtime::launch::RuntimeBinary;
 
 use crate::config::Security;
+use crate::placement::Placed;
 use crate::workload::Filters;
+
 /// Ranges of user and group ids for containers, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdRanges {
@@ -29,12 +32,12 @@ pub struct Host {
     pub run_dir: PathBuf,
     /// Directory of what must survive one.
     pub state_dir: PathBuf,
-    /// Parent of the containers' cgroups, below each hierarchy's mount point.
-    pub cgroup_parent: String,
-    /// How cgroups are mounted.
+    /// Where containers' cgroups are made.
+    pub placed: Placed,
+    /// How cgroups are mounted, with the controllers that are to be had there.
     pub hierarchies: Hierarchies,
     /// The sealed copy of `tweendeck-runtime`.
-    pub runtime: RuntimeBinary,
+    pub runtime: Arc<RuntimeBinary>,
     /// The kernel's boot id.
     pub boot_id: String,
     /// Memory of the machine at start-up, bytes; no limit can be above it.
@@ -64,7 +67,7 @@ impl Host {
     /// which are names that a container may have.
     #[must_use]
     pub fn cgroup_path(&self, name: &str) -> String {
-        format!("{}/{name}{CGROUP_SUFFIX}", self.cgroup_parent)
+        format!("{}/{name}{CGROUP_SUFFIX}", self.placed.parent)
     }
 
     /// The container that a cgroup below the parent is made for; the cgroup's own name if it is none of ours.

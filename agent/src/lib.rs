@@ -13,6 +13,8 @@ pub mod host;
 pub mod journal;
 pub mod lifecycle;
 pub mod node_info;
+pub mod notify;
+pub mod placement;
 pub mod pollable;
 pub mod registry;
 pub mod reporter;

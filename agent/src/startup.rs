@@ -18,17 +18,21 @@ use tokio::time::timeout;
 use tweendeck_proto::v1;
 use tweendeck_runtime::bundle::LogPolicy;
 use tweendeck_runtime::cgroup::{self, Hierarchies};
+use tweendeck_runtime::hold::Holder;
 use tweendeck_runtime::host::Load;
 use tweendeck_runtime::launch::RuntimeBinary;
 
+use crate::causes::causes;
 use crate::config::{Config, OnShutdown};
 use crate::grpc::{self, Api, Listeners};
 use crate::host::Host;
 use crate::journal::{Journal, Retention};
 use crate::lifecycle::Phase;
+use crate::notify::Notifier;
+use crate::placement::{Established, Keeper};
 use crate::registry::Registry;
 use crate::workload::{Filters, Op, Terms};
-use crate::{blocking, node_info, reporter, sampler, telemetry};
+use crate::{blocking, node_info, placement, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -44,7 +48,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node = config.node.id.as_str(), "tweendeckd starts");
     // Before anything is there to be cleaned up.
     let asked_to_stop = Asked::listen().context("listen for signals")?;
-    let TakenOver { listeners, registry, reporter, load, lock } = take_over(&config).await?;
+    let notifier = Notifier::from_environment();
+    let TakenOver { listeners, registry, reporter, load, lock, keeper } = take_over(&config).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (drain, draining) = watch::channel(false);
@@ -52,11 +57,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let api = Api::new(registry.clone(), info, usage, status, draining);
     let served = grpc::serve(api, listeners, config.grpc.max_concurrent_streams);
     tracing::info!(socket = %config.grpc.socket.display(), tcp = ?config.grpc.listen, "serving");
+    // The sockets are bound: who connects from here on is answered.
+    notifier.ready("serving");
+    let watchdog = notifier.start_watchdog();
     tokio::pin!(served);
     tokio::select! {
         ended = &mut served => ended.context("serve")?,
         name = asked_to_stop.wait() => {
             tracing::info!(signal = name, "stopping");
+            notifier.stopping();
             drain.send_replace(true);
             match timeout(DRAIN, served).await {
                 Ok(ended) => ended.context("serve")?,
@@ -75,8 +84,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     {
         tracing::warn!("etcd was not told the last changes; the next agent tells them");
     }
+    drop(keeper);
     leave(&config, registry.host()).await;
     drop(lock);
+    // To the end: a way down that hangs is noticed too.
+    if let Some(watchdog) = watchdog {
+        watchdog.abort();
+    }
     tracing::info!("tweendeckd has stopped");
     Ok(())
 }
@@ -94,12 +108,15 @@ async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
         Ok(limit) => tracing::debug!(limit, "open files"),
         Err(error) => tracing::warn!(%error, "raise the limit of open files"),
     }
-    let host = Arc::new(find_host(config, &load)?);
+    let (host, holder) = find_host(config, &load).await?;
+    let host = Arc::new(host);
+    let keeper =
+        host.placed.scope.clone().zip(holder).map(|(scope, holder)| placement::keep(host.clone(), scope, holder));
     let listeners = grpc::bind(&config.grpc.socket, config.grpc.listen).await.context("bind the sockets")?;
     let (handle, reporter) = reporter::prepare();
     let registry = Registry::new(host, journal, handle);
     registry.adopt(opened.recovered).await.context("take over the node's containers")?;
-    Ok(TakenOver { listeners, registry, reporter, load, lock })
+    Ok(TakenOver { listeners, registry, reporter, load, lock, keeper })
 }
 
 /// A node that can be served.
@@ -111,6 +128,8 @@ struct TakenOver {
     load: Load,
     /// Held as long as the agent lives: no other agent may use the same run directory.
     lock: File,
+    /// Keeps the scope held, if there is one.
+    keeper: Option<Keeper>,
 }
 
 /// The node as it is seen: by callers and by the cluster.
@@ -144,14 +163,17 @@ fn observe(
     }
 }
 
-fn find_host(config: &Config, load: &Load) -> anyhow::Result<Host> {
+async fn find_host(config: &Config, load: &Load) -> anyhow::Result<(Host, Option<Holder>)> {
     let hierarchies = Hierarchies::detect().context("find the cgroup hierarchies")?;
     let runtime = RuntimeBinary::seal(&config.runtime_binary)
         .with_context(|| format!("take a sealed copy of {}", config.runtime_binary.display()))?;
-    Ok(Host {
+    let runtime = Arc::new(runtime);
+    let established = placement::establish(config, hierarchies, &runtime).await;
+    let Established { placed, hierarchies, holder } = established.context("place the containers' cgroups")?;
+    let host = Host {
         run_dir: config.run_dir.clone(),
         state_dir: config.state_dir.clone(),
-        cgroup_parent: config.cgroup.parent.clone(),
+        placed,
         hierarchies,
         runtime,
         boot_id: tweendeck_runtime::host::boot_id().context("read the kernel's boot id")?,
@@ -164,7 +186,8 @@ fn find_host(config: &Config, load: &Load) -> anyhow::Result<Host> {
         hidden: vec!["/root".into(), config.state_dir.clone(), config.run_dir.clone()],
         security: config.security,
         filters: Filters::default(),
-    })
+    };
+    Ok((host, holder))
 }
 
 /// A directory of ours; one that exists is left as it is.
@@ -218,15 +241,20 @@ async fn delete_all(registry: &Registry) {
     }
 }
 
-/// Leaves nothing that a new agent would make again: the socket, and the parent cgroup if nothing is in it.
+/// Leaves nothing that a new agent would make again: the socket, and the scope or the parent cgroup if no container is in it.
 async fn leave(config: &Config, host: &Arc<Host>) {
     let (socket, host) = (config.grpc.socket.clone(), host.clone());
     let left = blocking::run(move || {
         #[expect(clippy::disallowed_methods, reason = "on a blocking thread")]
         let _ = std::fs::remove_file(&socket);
-        cgroup::remove_if_empty(&host.hierarchies, &host.cgroup_parent)
+        match &host.placed.scope {
+            Some(_) => placement::leave_scope(&host).map_err(|error| causes(&error)),
+            None => cgroup::remove_if_empty(&host.hierarchies, &host.placed.parent)
+                .map(drop)
+                .map_err(|error| causes(&error)),
+        }
     });
     if let Ok(Err(error)) = left.await {
-        tracing::debug!(%error, "remove the parent cgroup");
+        tracing::debug!(error, "leave the containers' cgroups");
     }
 }

@@ -31,6 +31,9 @@ pub struct Plan {
     /// Containers whose namespaces `spec.linux.namespaces` joins by `/proc/PID/ns/KIND`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,
+    /// The cgroup below each hierarchy's mount point from which controllers are handed down, an ancestor of the container's; empty is the mount point.
+    /// Nothing is written in what lies above it.
+    pub cgroup_base: String,
     /// The container itself, as the OCI runtime specification has it. `linux.cgroupsPath` is the path
     /// below each hierarchy's mount point; `linux.resources` are the limits.
     pub spec: Spec,

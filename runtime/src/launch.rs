@@ -63,6 +63,13 @@ impl RuntimeBinary {
         fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).map_err(|error| failed("seal", error.into()))?;
         Ok(Self { memfd: copy.into() })
     }
+
+    /// A command that executes it, with an empty environment.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(format!("/proc/self/fd/{}", self.memfd.as_raw_fd()));
+        command.env_clear().current_dir("/");
+        command
+    }
 }
 
 /// Says that it is to be executed, which `vm.memfd_noexec` asks for; kernels before 6.3 do not know the flag (memfd_create(2)).
@@ -124,12 +131,11 @@ pub fn launch(binary: &RuntimeBinary, plan: &Plan, paths: &Paths) -> Result<Laun
     let client = Client::connect(paths).map_err(LaunchError::Connect)?;
     let log = open_log(paths)?;
     let log_too = log.try_clone().map_err(|source| file("open", paths.run(), source))?;
-    let mut child = Command::new(format!("/proc/self/fd/{}", binary.memfd.as_raw_fd()))
+    let mut child = binary
+        .command()
         .arg0("tweendeck-supervisor")
         .arg("supervise")
         .args([paths.run(), paths.state()])
-        .env_clear()
-        .current_dir("/")
         .stdin(Stdio::from(listener))
         .stdout(Stdio::from(log))
         .stderr(Stdio::from(log_too))

@@ -1,7 +1,7 @@
 //! The hands of Tweendeck: an OCI runtime spec goes in, kernel objects come out.
 //!
 //! Two kinds of process use this crate. The agent (asynchronous, many threads) calls [`launch`],
-//! [`control::Client`], [`cgroup`], [`host`] and [`teardown`]; it never forks. The binary
+//! [`control::Client`], [`cgroup`], [`hold`], [`host`] and [`teardown`]; it never forks. The binary
 //! `tweendeck-runtime` (static, one thread) is the supervisor of one container, and its clone is the
 //! container's init; both live in [`process`].
 //!
@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod control;
 pub mod exit;
+pub mod hold;
 pub mod host;
 pub mod launch;
 mod namespaces;

@@ -1,4 +1,4 @@
-//! `tweendeck-runtime`: the supervisor of one container. Started by the agent, not by people.
+//! `tweendeck-runtime`: the supervisor of one container, or the process that holds the scope of all. Started by the agent, not by people.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,6 +7,7 @@ use tweendeck_runtime::process;
 
 const USAGE: &str =
     "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
+       tweendeck-runtime hold
        tweendeck-runtime --version";
 /// EX_USAGE of sysexits(3).
 const EX_USAGE: u8 = 64;
@@ -16,12 +17,9 @@ fn main() -> ExitCode {
     match arguments.as_slice() {
         [verb, run, state] if verb == "supervise" => match process::supervise(run.into(), state.into()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-                eprintln!("tweendeck-runtime: {error}{cause}");
-                ExitCode::FAILURE
-            }
+            Err(error) => failed(&error),
         },
+        [verb] if verb == "hold" => failed(&process::hold()),
         [flag] if flag == "--version" => {
             println!("tweendeck-runtime {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -31,4 +29,10 @@ fn main() -> ExitCode {
             ExitCode::from(EX_USAGE)
         }
     }
+}
+
+fn failed(error: &dyn std::error::Error) -> ExitCode {
+    let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+    eprintln!("tweendeck-runtime: {error}{cause}");
+    ExitCode::FAILURE
 }

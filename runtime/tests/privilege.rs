@@ -74,6 +74,7 @@ impl Bench {
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             spec: serde_json::from_value(spec).unwrap(),
             peers: Vec::new(),
+            cgroup_base: String::new(),
             seccomp: Some(compile(&default_profile(&Capabilities::new()).unwrap()).unwrap()),
         }
     }

@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use tweendeck_runtime::cgroup::placement::Mode;
+
 use super::layers::{Layers, Said, Value};
 use super::problem::Problem;
 use super::{
@@ -212,14 +214,21 @@ impl Reader<'_> {
     }
 
     fn cgroup(&mut self) -> Option<Cgroup> {
-        let parent = self.text("cgroup.parent")?;
-        let valid = parent.len() <= 1024 && parent.split('/').all(is_name);
-        self.require(
-            valid,
-            "cgroup.parent",
-            "must be plain names (A-Z a-z 0-9 _ . -) separated by /, no / at the ends",
-        );
-        valid.then_some(Cgroup { parent })
+        let modes = [("auto", Mode::Auto), ("systemd", Mode::Systemd), ("direct", Mode::Direct)];
+        let placement = self.one_of("cgroup.placement", &modes);
+        let parent = self.set("cgroup.parent");
+        let plain = parent.as_ref().is_none_or(|parent| parent.len() <= 1024 && parent.split('/').all(is_name));
+        let text = "must be plain names (A-Z a-z 0-9 _ . -) separated by /, no / at the ends";
+        self.require(plain, "cgroup.parent", text);
+        let scope = placement == Some(Mode::Systemd);
+        let text = "contradicts cgroup.placement = systemd, where the scope is the parent; set one of them";
+        self.require(!scope || parent.is_none(), "cgroup.parent", text);
+        let slice = self.text("cgroup.slice")?;
+        let named = is_slice(&slice);
+        let text =
+            "must be the name of a slice, such as tweendeck.slice: A-Z a-z 0-9 _ . -, no - at an end or twice in a row";
+        self.require(named, "cgroup.slice", text);
+        (plain && named && (!scope || parent.is_none())).then_some(Cgroup { placement: placement?, slice, parent })
     }
 
     fn limits(&mut self) -> Option<Limits> {
@@ -288,6 +297,11 @@ fn is_name(name: &str) -> bool {
         && name.len() <= 63
 }
 
+/// A dash in a slice's name stands for a step down (systemd.slice(5)), so there is a name between two of them.
+fn is_slice(unit: &str) -> bool {
+    unit.len() <= 128 && unit.strip_suffix(".slice").is_some_and(|name| name.split('-').all(is_name))
+}
+
 fn machine_id() -> Option<String> {
     #[expect(clippy::disallowed_methods, reason = "before the asynchronous runtime exists")]
     let text = std::fs::read_to_string("/etc/machine-id").ok()?;
@@ -318,6 +332,18 @@ fn parse_duration(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slice_has_the_name_of_one() {
+        for good in ["tweendeck.slice", "machine-tweendeck.slice", "a_1.slice"] {
+            assert!(is_slice(good), "{good}");
+        }
+        for bad in
+            ["", "tweendeck", ".slice", "-.slice", "a-.slice", "a--b.slice", "a/b.slice", "a.scope", "../a.slice"]
+        {
+            assert!(!is_slice(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn durations_have_a_unit() {

@@ -20,6 +20,7 @@ use crate::host::IdRanges;
 pub use load::{EX_CONFIG, Loaded, load};
 pub use problem::{Problem, Problems};
 pub use settings::default_file;
+use tweendeck_runtime::cgroup::placement::Mode;
 
 /// Everything the agent can be told. All values are in range, and do not contradict each other.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,8 +101,12 @@ pub struct Grpc {
 /// Where containers' cgroups are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// Path below each hierarchy's mount point, made of plain names.
-    pub parent: String,
+    /// In a scope of systemd's, or in a tree of our own.
+    pub placement: Mode,
+    /// The scope's slice, the name of a unit.
+    pub slice: String,
+    /// Path below each hierarchy's mount point, made of plain names; counts before the placement.
+    pub parent: Option<String>,
 }
 
 /// Bounds.

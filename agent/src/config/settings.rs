@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 26] = [
+pub(super) const SETTINGS: [Setting; 28] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -101,10 +101,22 @@ pub(super) const SETTINGS: [Setting; 26] = [
     ),
     setting("grpc.max_concurrent_streams", Shape::Number, "256", "Calls at a time on one connection, 1 to 65536"),
     setting(
+        "cgroup.placement",
+        Shape::Text,
+        "auto",
+        "Where containers' cgroups are made: systemd (in a scope that systemd delegates), direct (in a tree of our own), or auto (a scope where systemd answers)",
+    ),
+    setting(
+        "cgroup.slice",
+        Shape::Text,
+        "tweendeck.slice",
+        "With systemd, the slice of that scope, whose name is tweendeck-<node id>.scope",
+    ),
+    setting(
         "cgroup.parent",
         Shape::Text,
-        "tweendeck",
-        "Parent of the containers' cgroups, a path of plain names below each hierarchy's mount point",
+        "",
+        "Parent of the containers' cgroups, a path of plain names below each hierarchy's mount point; counts before placement. Default: the scope, or tweendeck",
     ),
     setting("limits.max_containers", Shape::Number, "1000", "Containers on this node, 1 to 100000"),
     setting(

@@ -8,6 +8,7 @@ use tweendeck_runtime::host::{self, Fact, ProcessFacts, Verdict};
 use super::serve::Api;
 use super::status::Refusal;
 use crate::blocking;
+use crate::placement::Placed;
 
 #[tonic::async_trait]
 impl NodeService for Api {
@@ -31,17 +32,43 @@ impl NodeService for Api {
             labels: info.labels,
             quarantined: self.registry().quarantined(),
             reporting: Some(self.reporting()),
+            cgroup_placement: Some(placement(&self.registry().host().placed)),
         };
         Ok(Response::new(GetNodeResponse { node: Some(node) }))
     }
 
     async fn check_host(&self, _: Request<CheckHostRequest>) -> Result<Response<CheckHostResponse>, Status> {
         let host = self.registry().host().clone();
+        let placed = host.placed.clone();
         let facts = blocking::run(move || host::facts(&host.hierarchies)).await;
-        let facts = facts.map_err(|error| Refusal::Internal(error.to_string()))?;
+        let mut facts = facts.map_err(|error| Refusal::Internal(error.to_string()))?;
+        let after = facts.iter().rposition(|fact| fact.id.starts_with("cgroup.")).map_or(0, |last| last + 1);
+        facts.insert(after, place(&placed));
         let ok = !facts.iter().any(|fact| fact.verdict == Verdict::MissingRequired);
         Ok(Response::new(CheckHostResponse { facts: facts.into_iter().map(fact).collect(), ok }))
     }
+}
+
+fn placement(placed: &Placed) -> v1::CgroupPlacement {
+    v1::CgroupPlacement {
+        parent: placed.parent.clone(),
+        scope: placed.scope.as_ref().map(|scope| scope.unit.clone()).unwrap_or_default(),
+        reason: placed.why.clone(),
+        hazard: placed.hazard.clone().unwrap_or_default(),
+    }
+}
+
+/// Where containers' cgroups are made, and whether that is a good place.
+fn place(placed: &Placed) -> Fact {
+    let place = match &placed.scope {
+        Some(scope) => format!("{} in {}", scope.unit, scope.slice),
+        None => format!("a tree of our own, {}", placed.parent),
+    };
+    let (verdict, detail) = match &placed.hazard {
+        None => (Verdict::Ok, format!("{place}: {}", placed.why)),
+        Some(hazard) => (Verdict::MissingOptional, format!("{place}: {}; {hazard}", placed.why)),
+    };
+    Fact { id: "cgroup.placement".into(), verdict, detail }
 }
 
 fn fact(fact: Fact) -> HostFact {

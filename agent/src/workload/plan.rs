@@ -86,6 +86,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         mode,
         logs: host.logs.clone(),
         peers: peers.values().cloned().collect(),
+        cgroup_base: host.placed.base.clone(),
         spec: only_what_we_say(oci),
         seccomp,
     })

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use tweendeck_proto::v1::{ContainerCounts, GetNodeRequest, Node, ReportingStatus};
+use tweendeck_proto::v1::{CgroupPlacement, ContainerCounts, GetNodeRequest, Node, ReportingStatus};
 
 use crate::agent::Agent;
 use crate::exit;
@@ -22,6 +22,7 @@ fn text(node: &Node, now: SystemTime) -> Details {
     details.fact("Host name", &node.hostname);
     details.fact("Kernel", format!("{} {}", node.kernel_release, node.architecture));
     details.fact("Cgroups", word(node.cgroup_version().as_str_name(), "CGROUP_VERSION_"));
+    details.fact("Placement", node.cgroup_placement.as_ref().map(placement).unwrap_or_default());
     details.fact("Boot", &node.boot_id);
     let started = node.agent_start_time.as_ref();
     let since = started.map(|_| format!(", since {} ({})", moment(started), age(started, now))).unwrap_or_default();
@@ -33,6 +34,12 @@ fn text(node: &Node, now: SystemTime) -> Details {
     details.fact("etcd", reporting(&node.reporting.clone().unwrap_or_default(), now));
     details.facts("Quarantined", node.quarantined.iter().cloned());
     details
+}
+
+fn placement(placement: &CgroupPlacement) -> String {
+    let place = if placement.scope.is_empty() { &placement.parent } else { &placement.scope };
+    let hazard = if placement.hazard.is_empty() { String::new() } else { format!("; {}", placement.hazard) };
+    format!("{place} ({}{hazard})", placement.reason)
 }
 
 fn usage(details: &mut Details, node: &Node) {
@@ -82,6 +89,12 @@ mod tests {
             kernel_release: "6.12.1".to_owned(),
             architecture: "x86_64".to_owned(),
             cgroup_version: CgroupVersion::V2.into(),
+            cgroup_placement: Some(CgroupPlacement {
+                parent: "tweendeck.slice/tweendeck-n-1.scope".to_owned(),
+                scope: "tweendeck-n-1.scope".to_owned(),
+                reason: "systemd answers on the bus".to_owned(),
+                ..Default::default()
+            }),
             capacity: Some(NodeResources { cpu_millis: 2000, memory_bytes: 4 << 30 }),
             usage: Some(NodeUsage { time: at(1), cpu_millis: 500, memory_bytes: 1 << 30, ..Default::default() }),
             agent_version: "0.1.0".to_owned(),
@@ -105,6 +118,7 @@ Node         n-1
 Host name    host
 Kernel       6.12.1 x86_64
 Cgroups      v2
+Placement    tweendeck-n-1.scope (systemd answers on the bus)
 Boot         b
 Agent        0.1.0, since 1970-01-01T00:00:00Z (1m)
 CPUs         0.50 of 2.00 used (25.0%)

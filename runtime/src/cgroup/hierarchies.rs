@@ -104,6 +104,32 @@ impl Hierarchies {
         if found.v1.is_empty() && found.v2.is_none() { Err(CgroupError::NotMounted) } else { Ok(found) }
     }
 
+    /// The same hierarchies for cgroups below `base`, a path below the v2 mount point; empty means the mount point itself. A cgroup hands down what its
+    /// own `cgroup.controllers` lists (cgroup-v2.rst, "Enabling and Disabling"), which may be less than the mount point has; what lies above it is
+    /// another's to decide.
+    ///
+    /// # Errors
+    /// [`CgroupError::Read`] when there is no such cgroup. Beside v1 it may be absent: then nothing comes from v2.
+    pub fn below(mut self, base: &str) -> Result<Self, CgroupError> {
+        if let Some(v2) = &self.v2 {
+            let directory = v2.join(base);
+            self.v2_controllers = match self.version() {
+                Version::V2 => controllers(&super::file::read(&directory, "cgroup.controllers")?),
+                Version::V1 | Version::Hybrid => {
+                    let listed = super::file::read_optional(&directory, "cgroup.controllers")?;
+                    controllers(&listed.unwrap_or_default())
+                }
+            };
+        }
+        Ok(self)
+    }
+
+    /// The v2 mount point, whether or not controllers come from it.
+    #[must_use]
+    pub fn unified(&self) -> Option<&Path> {
+        self.v2.as_deref()
+    }
+
     /// The hierarchies that a `/proc/PID/mountinfo` (proc_pid_mountinfo(5)) shows, with the controllers that the v2
     /// hierarchy's `cgroup.controllers` lists.
     #[must_use]
@@ -163,7 +189,7 @@ impl Hierarchies {
     }
 
     /// Every mount point a container's cgroup may have a directory under.
-    pub(super) fn mounts(&self) -> Vec<&Path> {
+    pub(crate) fn mounts(&self) -> Vec<&Path> {
         let mut mounts: Vec<&Path> = self.v1.values().map(PathBuf::as_path).collect();
         mounts.extend(self.v2().map(|(mount, _)| mount));
         mounts.sort_unstable();
@@ -177,20 +203,24 @@ fn controllers(names: &str) -> Vec<Controller> {
     names.split_whitespace().filter_map(known).collect()
 }
 
-struct Mount<'a> {
-    point: PathBuf,
+pub(super) struct Mount<'a> {
+    /// The directory of the file system that is seen at the mount point.
+    pub(super) root: String,
+    pub(super) point: PathBuf,
     kind: &'a str,
     options: &'a str,
 }
 
 impl<'a> Mount<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
         let (before, after) = line.split_once(" - ")?;
-        let point = unescape(before.split(' ').nth(4)?);
+        let mut before = before.split(' ').skip(3);
+        let root = unescape(before.next()?);
+        let point = unescape(before.next()?);
         let mut after = after.split(' ');
         let kind = after.next()?;
         let options = after.nth(1)?;
-        Some(Self { point: PathBuf::from(point), kind, options })
+        Some(Self { root, point: PathBuf::from(point), kind, options })
     }
 }
 
@@ -248,6 +278,21 @@ mod tests {
             assert_eq!(found.home(controller), Some(Home::V2("/sys/fs/cgroup".into())), "{controller}");
         }
         assert_eq!(found.mounts(), [Path::new("/sys/fs/cgroup")]);
+    }
+
+    #[test]
+    fn a_cgroup_has_the_controllers_that_it_was_given() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("a.slice/b.scope")).unwrap();
+        std::fs::write(root.path().join("cgroup.controllers"), "cpu memory pids").unwrap();
+        std::fs::write(root.path().join("a.slice/b.scope/cgroup.controllers"), "memory pids").unwrap();
+        let mountinfo = format!("30 23 0:26 / {} rw - cgroup2 cgroup2 rw", root.path().display());
+        let host = Hierarchies::parse(&mountinfo, "cpu memory pids");
+        assert!(host.clone().below("").unwrap().home(Controller::Cpu).is_some());
+        let below = host.clone().below("a.slice/b.scope").unwrap();
+        assert_eq!(below.home(Controller::Cpu), None);
+        assert!(below.home(Controller::Memory).is_some());
+        assert!(host.below("gone.scope").is_err());
     }
 
     #[test]

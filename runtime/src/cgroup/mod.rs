@@ -15,6 +15,7 @@ mod file;
 mod group;
 mod hierarchies;
 mod oci;
+pub mod placement;
 mod v1;
 mod v2;
 

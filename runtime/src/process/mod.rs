@@ -8,11 +8,14 @@
 //! ```
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
+//!
+//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in.
 
 mod attributes;
 mod channel;
 mod child;
 mod gate;
+mod hold;
 mod home;
 mod init;
 mod logs;
@@ -21,6 +24,7 @@ mod say;
 mod supervisor;
 mod sysctl;
 
+pub use hold::hold;
 pub use supervisor::supervise;
 
 /// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.

@@ -72,6 +72,7 @@ impl Bench {
             mode: InitMode::Init,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             peers: Vec::new(),
+            cgroup_base: String::new(),
             seccomp: None,
             spec: serde_json::from_value(self.spec.clone()).unwrap(),
         };

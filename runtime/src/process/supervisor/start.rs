@@ -42,7 +42,9 @@ pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFa
     if plan.seccomp.is_none() && plan.spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         return Err(refusal("check the specification", "linux.seccomp has not been compiled into the plan"));
     }
-    let hierarchies = Hierarchies::detect().map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
+    let hierarchies = Hierarchies::detect()
+        .and_then(|found| found.below(&plan.cgroup_base))
+        .map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
     let resources = resources(plan, &hierarchies)?;
     let linux = plan.spec.linux().as_ref();
     let path = linux.and_then(|linux| linux.cgroups_path().as_ref()).and_then(|path| path.to_str()).unwrap_or_default();
