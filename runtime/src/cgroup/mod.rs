@@ -10,18 +10,21 @@
 mod check;
 mod error;
 mod file;
+mod freeze;
 mod group;
 mod hierarchies;
 mod oci;
 mod v1;
 mod v2;
 
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub use error::CgroupError;
+pub use freeze::{Freezer, Freezing};
 pub use group::{Cgroup, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
 
@@ -137,8 +140,12 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn oom_kills(&self) -> Result<Option<u64>, CgroupError>;
     /// Kills everything in it; `false` when it has no way of its own to do so at once.
     fn kill(&self) -> Result<bool, CgroupError>;
-    /// Stops its processes from running (and so from forking) while they are being killed, where it can.
-    fn hold(&self, held: bool) -> Result<(), CgroupError>;
+    /// Begins to freeze its processes, or thaws them; `false` when it cannot.
+    fn set_frozen(&self, frozen: bool) -> Result<bool, CgroupError>;
+    /// How far they are frozen; `None` when it cannot freeze.
+    fn freezer(&self) -> Result<Option<Freezer>, CgroupError>;
+    /// The file that tells `POLLPRI` when that may have changed, if there is one.
+    fn freezer_event(&self) -> Result<Option<File>, CgroupError>;
     /// Removes the directories, which must have no process left; one that is gone is fine.
     fn remove(&self) -> Result<(), CgroupError>;
     /// The directory to clone a process into (`CLONE_INTO_CGROUP`), if the kernel can.

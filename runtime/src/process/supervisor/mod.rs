@@ -6,6 +6,7 @@
 mod clients;
 mod container;
 mod events;
+mod freezer;
 mod oom;
 mod start;
 
