@@ -139,6 +139,24 @@ impl Api {
         Ok(self.containers.clone().kill_container(request).await?.into_inner().container.unwrap())
     }
 
+    /// `FreezeContainer`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn freeze(&self, name: &str) -> Result<Container, Status> {
+        let request = FreezeContainerRequest { name: name.into(), ..Default::default() };
+        Ok(self.containers.clone().freeze_container(request).await?.into_inner().container.unwrap())
+    }
+
+    /// `ThawContainer`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn thaw(&self, name: &str) -> Result<Container, Status> {
+        let request = ThawContainerRequest { name: name.into(), ..Default::default() };
+        Ok(self.containers.clone().thaw_container(request).await?.into_inner().container.unwrap())
+    }
+
     /// `DeleteContainer` with force.
     ///
     /// # Errors

@@ -141,6 +141,16 @@ impl ContainerService for Api {
         Ok(Response::new(KillContainerResponse { container: Some(container) }))
     }
 
+    async fn freeze_container(&self, request: Request<FreezeContainerRequest>) -> Answer<FreezeContainerResponse> {
+        let container = Some(self.freeze(&request.into_inner()).await?);
+        Ok(Response::new(FreezeContainerResponse { container }))
+    }
+
+    async fn thaw_container(&self, request: Request<ThawContainerRequest>) -> Answer<ThawContainerResponse> {
+        let container = Some(self.thaw(&request.into_inner()).await?);
+        Ok(Response::new(ThawContainerResponse { container }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;
@@ -334,7 +344,14 @@ fn over(attempt: u32) -> impl Fn(&Record) -> bool {
 fn at_rest(record: &Record) -> bool {
     match record.state.phase {
         Phase::Created | Phase::Stopped | Phase::Removing | Phase::Removed => true,
-        Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing | Phase::Reaping { .. } => false,
+        Phase::Starting
+        | Phase::Running
+        | Phase::Freezing
+        | Phase::Frozen
+        | Phase::Thawing
+        | Phase::Stopping { .. }
+        | Phase::Killing
+        | Phase::Reaping { .. } => false,
     }
 }
 

@@ -4,6 +4,7 @@
 //! service is a thin layer over the registry, the journal and the runtime's facts.
 
 mod containers;
+mod freeze;
 mod limits;
 mod mutation;
 mod node;

@@ -11,6 +11,7 @@ use tweendeck_runtime::teardown;
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
+use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::plan::plan;
 use crate::causes::causes;
@@ -47,6 +48,9 @@ impl Actor {
             }
             // Sent where the command is judged, because its caller waits for the answer.
             Effect::SendSignal => Ok(()),
+            Effect::Freeze => self.ask_freezer(FreezerRequest::Freeze),
+            Effect::Thaw => self.ask_freezer(FreezerRequest::Thaw),
+            Effect::RetryThaw => self.try_again(Effect::Thaw),
             Effect::Teardown => self.tear_down().await,
             Effect::Purge => self.purge().await,
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
@@ -233,6 +237,8 @@ impl Actor {
             Op::Start => Event::Start,
             Op::Stop { grace } => Event::Stop { grace: grace.unwrap_or_else(|| own_grace(&self.record)) },
             Op::Delete { force } => Event::Delete { force: *force },
+            Op::Freeze => Event::Freeze,
+            Op::Thaw => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
         };
         let wrong_state = |why| CommandError::WrongState { state: self.record.state.visible(), why };

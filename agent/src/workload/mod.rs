@@ -10,6 +10,7 @@ mod command;
 mod effect;
 mod exit;
 mod fact;
+mod freezer;
 mod handle;
 mod link;
 mod plan;

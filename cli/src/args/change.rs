@@ -75,6 +75,22 @@ pub(crate) struct KillArgs {
     pub(crate) names: Vec<String>,
 }
 
+/// Arguments of `freeze`.
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArgs {
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Arguments of `thaw`.
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
 /// Arguments of `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {

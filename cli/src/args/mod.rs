@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use change::{CreateArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, WaitArgs};
+pub(crate) use change::{
+    CreateArgs, FreezeArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, ThawArgs, WaitArgs,
+};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -85,6 +87,11 @@ pub(crate) enum Command {
     Stop(StopArgs),
     /// Send a signal to running containers.
     Kill(KillArgs),
+    /// Stop running containers from getting CPU time, without ending them, until they are thawed, stopped or killed.
+    Freeze(FreezeArgs),
+    /// Let frozen containers go on.
+    #[command(visible_alias = "unfreeze")]
+    Thaw(ThawArgs),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -118,6 +125,8 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Kill(_)
+            | Self::Freeze(_)
+            | Self::Thaw(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

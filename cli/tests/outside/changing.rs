@@ -34,6 +34,17 @@ fn kill_takes_names_and_numbers_and_both_scopes() {
 }
 
 #[test]
+fn freeze_and_thaw_print_the_names_and_go_on_after_an_error() {
+    let agent = with_containers("change-freeze");
+    let frozen = said(&agent, &["freeze", "nope", "a", "b"]);
+    assert_eq!((frozen.code, frozen.out.as_str()), (Some(1), "a\nb\n"));
+    for verb in ["thaw", "unfreeze"] {
+        assert_eq!(said(&agent, &[verb, "a"]), Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    }
+    assert_eq!(agent.calls_of("Thaw").len(), 2);
+}
+
+#[test]
 fn rm_prints_what_it_removed() {
     let agent = with_containers("change-rm");
     assert_eq!(said(&agent, &["rm", "nope"]).code, Some(1));

@@ -18,6 +18,8 @@ async fn bad_names_are_refused_everywhere() {
             api.start(name).await.unwrap_err(),
             api.stop(name, std::time::Duration::ZERO).await.unwrap_err(),
             api.kill(name, 9, SignalScope::All).await.unwrap_err(),
+            api.freeze(name).await.unwrap_err(),
+            api.thaw(name).await.unwrap_err(),
             api.delete(name).await.unwrap_err(),
             api.wait(name).await.unwrap_err(),
             api.processes(name).await.unwrap_err(),

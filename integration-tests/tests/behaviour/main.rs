@@ -11,6 +11,7 @@ mod bad_input;
 mod cli;
 mod configuration;
 mod etcd;
+mod freeze;
 mod grpcurl;
 mod inside;
 mod lifecycle;
