@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use tweendeck_proto::MAX_MESSAGE_BYTES;
 use tweendeck_proto::v1::container_service_server::ContainerService;
 use tweendeck_proto::v1::{self, *};
+use tweendeck_runtime::cgroup::value::Value;
 use tweendeck_runtime::control::Scope;
 use tweendeck_runtime::host;
 
@@ -149,6 +150,17 @@ impl ContainerService for Api {
     async fn thaw_container(&self, request: Request<ThawContainerRequest>) -> Answer<ThawContainerResponse> {
         let container = Some(self.thaw(&request.into_inner()).await?);
         Ok(Response::new(ThawContainerResponse { container }))
+    }
+
+    async fn get_cgroup_value(&self, request: Request<GetCgroupValueRequest>) -> Answer<GetCgroupValueResponse> {
+        let GetCgroupValueRequest { name, key } = request.into_inner();
+        let Value { text: value, files } = self.cgroup_value(&name, &key).await?;
+        Ok(Response::new(GetCgroupValueResponse { value, files }))
+    }
+
+    async fn set_cgroup_value(&self, request: Request<SetCgroupValueRequest>) -> Answer<SetCgroupValueResponse> {
+        let Value { text: value, files } = self.set_cgroup_value_of(request.into_inner()).await?;
+        Ok(Response::new(SetCgroupValueResponse { value, files }))
     }
 
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {

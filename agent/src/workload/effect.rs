@@ -263,7 +263,8 @@ impl Actor {
 }
 
 impl super::Precondition {
-    pub(super) fn check(&self, record: &Record) -> Result<(), CommandError> {
+    /// Whether it holds.
+    pub(crate) fn check(&self, record: &Record) -> Result<(), CommandError> {
         if !self.uid.is_empty() && self.uid != record.uid() {
             return Err(CommandError::UidMismatch { current: record.uid().to_owned() });
         }

@@ -76,6 +76,8 @@ methods! {
     Mutation ContainerServiceClient kill_container(KillContainerRequest) -> KillContainerResponse { request_id }
     Mutation ContainerServiceClient freeze_container(FreezeContainerRequest) -> FreezeContainerResponse { request_id }
     Mutation ContainerServiceClient thaw_container(ThawContainerRequest) -> ThawContainerResponse { request_id }
+    Read ContainerServiceClient get_cgroup_value(GetCgroupValueRequest) -> GetCgroupValueResponse {}
+    Mutation ContainerServiceClient set_cgroup_value(SetCgroupValueRequest) -> SetCgroupValueResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}

@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use change::{
-    CreateArgs, FreezeArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, ThawArgs, WaitArgs,
+    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, ThawArgs, WaitArgs,
 };
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     /// Let frozen containers go on.
     #[command(visible_alias = "unfreeze")]
     Thaw(ThawArgs),
+    /// Show a value of a container's cgroup, or set it and show what the kernel has then.
+    Cgroup(CgroupArgs),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -126,6 +128,7 @@ impl Command {
             | Self::Stop(_)
             | Self::Kill(_)
             | Self::Freeze(_)
+            | Self::Cgroup(_)
             | Self::Thaw(_)
             | Self::Rm(_)
             | Self::Ls(_)

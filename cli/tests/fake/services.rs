@@ -213,6 +213,20 @@ impl ContainerService for Services {
         Ok(Response::new(ThawContainerResponse { container }))
     }
 
+    async fn get_cgroup_value(&self, request: Request<GetCgroupValueRequest>) -> Answer<GetCgroupValueResponse> {
+        let GetCgroupValueRequest { name, key } = request.into_inner();
+        self.called("GetCgroupValue", &name, key.clone(), "")?;
+        self.find(&name)?;
+        Ok(Response::new(GetCgroupValueResponse { value: "100".to_owned(), files: vec![key] }))
+    }
+
+    async fn set_cgroup_value(&self, request: Request<SetCgroupValueRequest>) -> Answer<SetCgroupValueResponse> {
+        let SetCgroupValueRequest { name, key, value, request_id, .. } = request.into_inner();
+        self.called("SetCgroupValue", &name, format!("{key}={value}"), &request_id)?;
+        self.find(&name)?;
+        Ok(Response::new(SetCgroupValueResponse { value, files: vec![key] }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let DeleteContainerRequest { name, force, allow_missing, request_id, .. } = request.into_inner();
         self.called("Delete", &name, format!("force={force}"), &request_id)?;

@@ -20,6 +20,8 @@ async fn bad_names_are_refused_everywhere() {
             api.kill(name, 9, SignalScope::All).await.unwrap_err(),
             api.freeze(name).await.unwrap_err(),
             api.thaw(name).await.unwrap_err(),
+            api.cgroup_value(name, "cpu.weight").await.unwrap_err(),
+            api.set_cgroup_value(name, "cpu.weight", "1").await.unwrap_err(),
             api.delete(name).await.unwrap_err(),
             api.wait(name).await.unwrap_err(),
             api.processes(name).await.unwrap_err(),

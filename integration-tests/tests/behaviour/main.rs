@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod cgroup_value;
 mod cli;
 mod configuration;
 mod etcd;

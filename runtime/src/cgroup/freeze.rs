@@ -46,6 +46,16 @@ impl Freezer {
         }
     }
 
+    /// Its name, as v1 has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Thawed => "THAWED",
+            Self::Freezing => "FREEZING",
+            Self::Frozen => "FROZEN",
+        }
+    }
+
     /// The state that v2's `cgroup.freeze` and `cgroup.events` tell together; `None` when `cgroup.events` has no `frozen`.
     #[must_use]
     pub fn from_files(freeze: &str, events: &str) -> Option<Self> {

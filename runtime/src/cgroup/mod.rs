@@ -16,9 +16,11 @@ mod hierarchies;
 mod oci;
 mod v1;
 mod v2;
+pub mod value;
 
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -146,6 +148,8 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn freezer(&self) -> Result<Option<Freezer>, CgroupError>;
     /// The file that tells `POLLPRI` when that may have changed, if there is one.
     fn freezer_event(&self) -> Result<Option<File>, CgroupError>;
+    /// The directory that has a file of this name, by the controllers of this side.
+    fn directory_of(&self, name: &str) -> Option<PathBuf>;
     /// Removes the directories, which must have no process left; one that is gone is fine.
     fn remove(&self) -> Result<(), CgroupError>;
     /// The directory to clone a process into (`CLONE_INTO_CGROUP`), if the kernel can.

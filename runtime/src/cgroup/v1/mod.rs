@@ -129,6 +129,12 @@ impl Backend for V1 {
         Ok(None)
     }
 
+    fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        let subsystem = name.split('.').next()?;
+        let (_, directory) = self.directories.iter().find(|(controller, _)| controller.name() == subsystem)?;
+        directory.join(name).exists().then(|| directory.clone())
+    }
+
     fn remove(&self) -> Result<(), CgroupError> {
         self.all().try_for_each(|directory| file::remove(&directory))
     }

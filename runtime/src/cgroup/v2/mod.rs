@@ -129,6 +129,10 @@ impl Backend for V2 {
         File::open(&path).map(Some).map_err(|source| CgroupError::Read { path, source })
     }
 
+    fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        self.directory.join(name).exists().then(|| self.directory.clone())
+    }
+
     fn remove(&self) -> Result<(), CgroupError> {
         file::remove(&self.directory)
     }
