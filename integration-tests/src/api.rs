@@ -139,6 +139,43 @@ impl Api {
         Ok(self.containers.clone().kill_container(request).await?.into_inner().container.unwrap())
     }
 
+    /// `FreezeContainer`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn freeze(&self, name: &str) -> Result<Container, Status> {
+        let request = FreezeContainerRequest { name: name.into(), ..Default::default() };
+        Ok(self.containers.clone().freeze_container(request).await?.into_inner().container.unwrap())
+    }
+
+    /// `ThawContainer`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn thaw(&self, name: &str) -> Result<Container, Status> {
+        let request = ThawContainerRequest { name: name.into(), ..Default::default() };
+        Ok(self.containers.clone().thaw_container(request).await?.into_inner().container.unwrap())
+    }
+
+    /// `GetCgroupValue`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn cgroup_value(&self, name: &str, key: &str) -> Result<GetCgroupValueResponse, Status> {
+        let request = GetCgroupValueRequest { name: name.into(), key: key.into() };
+        Ok(self.containers.clone().get_cgroup_value(request).await?.into_inner())
+    }
+
+    /// `SetCgroupValue`; what the kernel has then.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn set_cgroup_value(&self, name: &str, key: &str, value: &str) -> Result<String, Status> {
+        let (name, key, value) = (name.into(), key.into(), value.into());
+        let request = SetCgroupValueRequest { name, key, value, ..Default::default() };
+        Ok(self.containers.clone().set_cgroup_value(request).await?.into_inner().value)
+    }
+
     /// `DeleteContainer` with force.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::Effective;
+use crate::cgroup::{Effective, Freezer};
 use crate::exit::ExitRecord;
 
 mod client;
@@ -40,6 +40,16 @@ pub enum Request {
         signal: i32,
         /// Whom it is for.
         scope: Scope,
+    },
+    /// Freeze every process. Answered when they have stopped; of a frozen container, at once.
+    Freeze {
+        /// Repeated in the answer.
+        id: u64,
+    },
+    /// Let them go on. Of a container that is not frozen, nothing.
+    Thaw {
+        /// Repeated in the answer.
+        id: u64,
     },
 }
 
@@ -89,6 +99,9 @@ pub struct Status {
     pub effective: Option<Effective>,
     /// Processes the kernel's OOM killer took so far.
     pub oom_kills: u64,
+    /// Whether its processes are frozen.
+    #[serde(default)]
+    pub freezer: Freezer,
     /// How it ended, when it has. Durable on disk before it is sent.
     pub exit: Option<ExitRecord>,
 }

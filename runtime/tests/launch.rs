@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
-use tweendeck_runtime::cgroup::{self, Resources};
-use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope};
+use tweendeck_runtime::cgroup::{self, Freezer, Resources};
+use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope, Status};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
 use tweendeck_runtime::launch::Launched;
 use tweendeck_runtime::{host, oci, teardown};
@@ -228,6 +228,79 @@ fn a_kill_takes_everything_and_is_no_oom() {
     leave(&mut launched);
     assert!(!pids.iter().any(|pid| exists(*pid)));
     bench.assert_clean();
+}
+
+/// Answers until the one to a request, and the state that was told before it.
+fn answered(client: &Client, request: &Request, asked: u64, known: Status) -> (Status, Option<String>) {
+    client.send(request).unwrap();
+    let mut last = known;
+    loop {
+        match next(client) {
+            Message::Reply { id, error } if id == asked => return (last, error),
+            Message::Reply { .. } => {}
+            Message::Status(status) => last = *status,
+        }
+    }
+}
+
+#[test]
+fn a_freeze_is_told_before_it_is_answered_and_a_new_client_hears_of_it() {
+    let bench = Bench::new();
+    let mut launched = bench.launch(&bench.plan(&["sh", "-c", "while :; do :; done"]));
+    let status = running(&launched);
+    for id in 1..=2 {
+        let (status, error) = answered(&launched.client, &Request::Freeze { id }, id, status.clone());
+        assert_eq!(error, None);
+        assert!(id == 2 || status.freezer == Freezer::Frozen);
+    }
+    let second = Client::connect(&bench.paths).unwrap();
+    assert_eq!(wait_for(&second, |_| true).freezer, Freezer::Frozen);
+    for id in 3..=4 {
+        let (status, error) = answered(&second, &Request::Thaw { id }, id, status.clone());
+        assert_eq!((status.freezer, error), (Freezer::Thawed, None));
+    }
+    second.send(&Request::Signal { id: 5, signal: 9, scope: Scope::All }).unwrap();
+    wait_for(&second, |status| status.phase == Phase::Exited);
+    leave(&mut launched);
+}
+
+#[test]
+fn a_frozen_container_dies_at_once_whomever_the_kill_is_for() {
+    for (scope, mode) in [(Scope::All, InitMode::Init), (Scope::Main, InitMode::Init), (Scope::Main, InitMode::Direct)]
+    {
+        let bench = Bench::new();
+        let plan = Plan { mode, ..bench.plan(&["sh", "-c", "trap '' TERM; sleep 1000 & while :; do :; done"]) };
+        let mut launched = bench.launch(&plan);
+        let status = running(&launched);
+        assert_eq!(answered(&launched.client, &Request::Freeze { id: 1 }, 1, status).1, None);
+        let begun = Instant::now();
+        launched.client.send(&Request::Signal { id: 2, signal: 9, scope }).unwrap();
+        let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+        assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: false }, "{scope:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        leave(&mut launched);
+        bench.assert_clean();
+    }
+}
+
+#[test]
+fn a_signal_for_a_frozen_container_is_delivered_when_it_is_thawed() {
+    let bench = Bench::new();
+    let mut launched =
+        bench.launch(&bench.plan(&["sh", "-c", "trap 'exit 42' TERM; echo ready; while :; do sleep 0.01; done"]));
+    let status = running(&launched);
+    eventually("the trap is set", || {
+        fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("ready"))
+    });
+    let (frozen, error) = answered(&launched.client, &Request::Freeze { id: 1 }, 1, status);
+    assert_eq!((frozen.freezer, error), (Freezer::Frozen, None));
+    let signal = Request::Signal { id: 2, signal: 15, scope: Scope::Main };
+    let (still, error) = answered(&launched.client, &signal, 2, frozen);
+    assert_eq!((still.freezer, error), (Freezer::Frozen, None));
+    launched.client.send(&Request::Thaw { id: 3 }).unwrap();
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    assert_eq!(record.outcome, Outcome::Exited { code: 42 });
+    leave(&mut launched);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 use tweendeck_proto::MAX_MESSAGE_BYTES;
 use tweendeck_proto::v1::container_service_server::ContainerService;
 use tweendeck_proto::v1::{self, *};
+use tweendeck_runtime::cgroup::value::Value;
 use tweendeck_runtime::control::Scope;
 use tweendeck_runtime::host;
 
@@ -139,6 +140,27 @@ impl ContainerService for Api {
             Mutated::Before(container) => *container,
         };
         Ok(Response::new(KillContainerResponse { container: Some(container) }))
+    }
+
+    async fn freeze_container(&self, request: Request<FreezeContainerRequest>) -> Answer<FreezeContainerResponse> {
+        let container = Some(self.freeze(&request.into_inner()).await?);
+        Ok(Response::new(FreezeContainerResponse { container }))
+    }
+
+    async fn thaw_container(&self, request: Request<ThawContainerRequest>) -> Answer<ThawContainerResponse> {
+        let container = Some(self.thaw(&request.into_inner()).await?);
+        Ok(Response::new(ThawContainerResponse { container }))
+    }
+
+    async fn get_cgroup_value(&self, request: Request<GetCgroupValueRequest>) -> Answer<GetCgroupValueResponse> {
+        let GetCgroupValueRequest { name, key } = request.into_inner();
+        let Value { text: value, files } = self.cgroup_value(&name, &key).await?;
+        Ok(Response::new(GetCgroupValueResponse { value, files }))
+    }
+
+    async fn set_cgroup_value(&self, request: Request<SetCgroupValueRequest>) -> Answer<SetCgroupValueResponse> {
+        let Value { text: value, files } = self.set_cgroup_value_of(request.into_inner()).await?;
+        Ok(Response::new(SetCgroupValueResponse { value, files }))
     }
 
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
@@ -334,7 +356,14 @@ fn over(attempt: u32) -> impl Fn(&Record) -> bool {
 fn at_rest(record: &Record) -> bool {
     match record.state.phase {
         Phase::Created | Phase::Stopped | Phase::Removing | Phase::Removed => true,
-        Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing | Phase::Reaping { .. } => false,
+        Phase::Starting
+        | Phase::Running
+        | Phase::Freezing
+        | Phase::Frozen
+        | Phase::Thawing
+        | Phase::Stopping { .. }
+        | Phase::Killing
+        | Phase::Reaping { .. } => false,
     }
 }
 

@@ -3,7 +3,9 @@
 //! Requests become validated types (`validate`), errors become [`tonic::Status`] with details in one place (`status`), and every
 //! service is a thin layer over the registry, the journal and the runtime's facts.
 
+mod cgroup_value;
 mod containers;
+mod freeze;
 mod limits;
 mod mutation;
 mod node;

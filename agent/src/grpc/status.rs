@@ -30,6 +30,9 @@ pub(super) enum Refusal {
     StartFailed {
         message: String,
     },
+    FreezeFailed {
+        message: String,
+    },
     WaitTimeout {
         name: String,
         state: String,
@@ -66,6 +69,7 @@ impl From<Refusal> for Status {
                 format!("the name {name:?} is taken: choose another, or delete that container first"),
             ),
             Refusal::StartFailed { message } => plain(Code::Internal, ErrorReason::StartFailed, message),
+            Refusal::FreezeFailed { message } => plain(Code::FailedPrecondition, ErrorReason::FreezeFailed, message),
             Refusal::WaitTimeout { name, state } => plain(
                 Code::DeadlineExceeded,
                 ErrorReason::WaitTimeout,

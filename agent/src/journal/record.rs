@@ -147,6 +147,9 @@ fn phase_number(phase: &Phase) -> (i32, Duration) {
         Phase::Stopped => 9,
         Phase::Removing => 10,
         Phase::Removed => 11,
+        Phase::Freezing => 12,
+        Phase::Frozen => 13,
+        Phase::Thawing => 14,
     };
     (number, Duration::ZERO)
 }
@@ -164,6 +167,9 @@ fn phase_from(number: i32, grace: Duration) -> Result<Phase, RecordError> {
         9 => Phase::Stopped,
         10 => Phase::Removing,
         11 => Phase::Removed,
+        12 => Phase::Freezing,
+        13 => Phase::Frozen,
+        14 => Phase::Thawing,
         unknown => return Err(RecordError::Phase(unknown)),
     })
 }

@@ -130,12 +130,13 @@ fn a_second_agent_is_refused() {
 
 proptest::proptest! {
     #[test]
-    fn a_record_survives_encoding(attempt: u32, ephemeral: bool, deleting: bool, grace in 0_u64..1 << 40, index in 0_usize..11) {
+    fn a_record_survives_encoding(attempt: u32, ephemeral: bool, deleting: bool, grace in 0_u64..1 << 40, index in 0_usize..14) {
         let phases = [
             Phase::Created, Phase::Starting, Phase::Running,
             Phase::Stopping { grace: std::time::Duration::from_millis(grace) }, Phase::Killing,
             Phase::Reaping { end: crate::lifecycle::End::Ended }, Phase::Reaping { end: crate::lifecycle::End::StartFailed },
             Phase::Reaping { end: crate::lifecycle::End::Lost }, Phase::Stopped, Phase::Removing, Phase::Removed,
+            Phase::Freezing, Phase::Frozen, Phase::Thawing,
         ];
         let mut record = record("a");
         record.set_state(State { phase: phases[index].clone(), attempt, ephemeral, deleting });

@@ -35,21 +35,31 @@ pub fn resume(state: &State, observed: Observed) -> Resumption {
         (Phase::Reaping { .. }, _) => vec![Effect::Teardown],
         (Phase::Removing, _) => vec![Effect::Purge],
         // The supervisor will say how far it is.
-        (Phase::Starting | Phase::Running, Observed::Supervised) => vec![],
-        // The signal may have been sent or not; a second one asks for the same.
+        (Phase::Starting | Phase::Running | Phase::Frozen, Observed::Supervised) => vec![],
+        (Phase::Freezing, Observed::Supervised) => vec![Effect::Freeze],
+        (Phase::Thawing, Observed::Supervised) => vec![Effect::Thaw],
+        // The signal may have been sent or not; a second one asks for the same. Nor is it known whether it was frozen.
         (Phase::Stopping { grace }, Observed::Supervised) => {
-            vec![Effect::SignalStop, Effect::ArmGrace(*grace)]
+            vec![Effect::SignalStop, Effect::Thaw, Effect::ArmGrace(*grace)]
         }
         (Phase::Killing, Observed::Supervised) => vec![Effect::KillAll],
         // The start was promised and nothing ran: keep the promise.
         (Phase::Starting, Observed::Unlaunched) => vec![Effect::Launch],
-        (Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing, Observed::Recorded { end }) => {
-            return Resumption::Event(Event::Over { end });
-        }
+        (
+            Phase::Starting
+            | Phase::Running
+            | Phase::Freezing
+            | Phase::Frozen
+            | Phase::Thawing
+            | Phase::Stopping { .. }
+            | Phase::Killing,
+            Observed::Recorded { end },
+        ) => return Resumption::Event(Event::Over { end }),
         (Phase::Starting, Observed::Gone)
-        | (Phase::Running | Phase::Stopping { .. } | Phase::Killing, Observed::Unlaunched | Observed::Gone) => {
-            return Resumption::Event(Event::Over { end: End::Lost });
-        }
+        | (
+            Phase::Running | Phase::Freezing | Phase::Frozen | Phase::Thawing | Phase::Stopping { .. } | Phase::Killing,
+            Observed::Unlaunched | Observed::Gone,
+        ) => return Resumption::Event(Event::Over { end: End::Lost }),
     };
     Resumption::Effects(effects)
 }

@@ -26,6 +26,12 @@ pub enum Phase {
     Starting,
     /// The command runs.
     Running,
+    /// It is to be frozen; some of its processes may still run.
+    Freezing,
+    /// None of its processes runs.
+    Frozen,
+    /// It is to go on; some of its processes may still be frozen.
+    Thawing,
     /// The stop signal has been sent; SIGKILL follows after the grace period.
     Stopping {
         /// The grace period.
@@ -74,8 +80,20 @@ pub enum Event {
     },
     /// A caller wants a signal sent.
     Signal,
+    /// A caller wants it frozen.
+    Freeze,
+    /// A caller wants it to go on.
+    Thaw,
     /// The supervisor says the command has been executed.
     Launched,
+    /// The supervisor says that none of its processes runs.
+    Froze,
+    /// The supervisor says that its processes run.
+    Thawed,
+    /// It could not be frozen, and runs.
+    FreezeFailed,
+    /// It could not be thawed.
+    ThawFailed,
     /// The grace period is over.
     GraceOver,
     /// The attempt is over.
@@ -106,6 +124,12 @@ pub enum Effect {
     KillAll,
     /// Send the signal the caller asked for.
     SendSignal,
+    /// Freeze everything in it. Ends in `Froze` or `FreezeFailed`.
+    Freeze,
+    /// Let everything in it go on. Ends in `Thawed` or `ThawFailed`.
+    Thaw,
+    /// The same, a little later.
+    RetryThaw,
     /// Remove what it leaves in the kernel. Ends in `TornDown` or `TeardownFailed`.
     Teardown,
     /// The same, a little later.
@@ -150,6 +174,9 @@ impl State {
             Phase::Created => ContainerState::Created,
             Phase::Starting => ContainerState::Starting,
             Phase::Running => ContainerState::Running,
+            Phase::Freezing => ContainerState::Freezing,
+            Phase::Frozen => ContainerState::Frozen,
+            Phase::Thawing => ContainerState::Thawed,
             Phase::Stopping { .. } | Phase::Killing => ContainerState::Stopping,
             Phase::Reaping { end: End::StartFailed } => ContainerState::Aborting,
             Phase::Reaping { end: End::Ended | End::Lost } => ContainerState::Stopping,
@@ -161,7 +188,13 @@ impl State {
     #[must_use]
     pub fn is_live(&self) -> bool {
         match self.phase {
-            Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing => true,
+            Phase::Starting
+            | Phase::Running
+            | Phase::Freezing
+            | Phase::Frozen
+            | Phase::Thawing
+            | Phase::Stopping { .. }
+            | Phase::Killing => true,
             Phase::Created | Phase::Reaping { .. } | Phase::Stopped | Phase::Removing | Phase::Removed => false,
         }
     }

@@ -16,6 +16,9 @@ pub fn step(state: &State, event: &Event) -> Decision {
         Phase::Created | Phase::Stopped => at_rest(state, event),
         Phase::Starting => starting(state, event),
         Phase::Running => running(state, event),
+        Phase::Freezing => freezing(state, event),
+        Phase::Frozen => frozen(state, event),
+        Phase::Thawing => thawing(state, event),
         Phase::Stopping { grace } => stopping(state, *grace, event),
         Phase::Killing => killing(state, event),
         Phase::Reaping { .. } => reaping(state, event),
@@ -33,8 +36,12 @@ fn at_rest(state: &State, event: &Event) -> Decision {
         }
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => delete_now(state),
-        Event::Signal => Err(Refusal::WrongState("it does not run")),
+        Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it does not run")),
         Event::Launched
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
         | Event::GraceOver
         | Event::Over { .. }
         | Event::TornDown
@@ -51,12 +58,20 @@ fn starting(state: &State, event: &Event) -> Decision {
         // The command has hardly begun, if at all: there is nobody to ask politely.
         Event::Stop { .. } => kill(state),
         Event::Delete { force } => delete_live(state, *force),
-        Event::Signal => Err(Refusal::WrongState("it is being started; wait until it runs")),
+        Event::Signal | Event::Freeze | Event::Thaw => {
+            Err(Refusal::WrongState("it is being started; wait until it runs"))
+        }
         Event::Launched => go(state.clone().into(Phase::Running), []),
         Event::Over { end } => reap(state, *end),
-        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::GraceOver
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
+        | Event::TornDown
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -69,6 +84,11 @@ fn running(state: &State, event: &Event) -> Decision {
         }
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Freeze if state.deleting => Err(BEING_DELETED),
+        Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
+        // A store that was lost knows nothing of a freeze; the supervisor does.
+        Event::Froze => go(state.clone().into(Phase::Frozen), []),
+        Event::Thaw | Event::Thawed | Event::FreezeFailed | Event::ThawFailed => stay(state),
         Event::Over { end } => reap(state, *end),
         Event::Launched
         | Event::GraceOver
@@ -76,6 +96,60 @@ fn running(state: &State, event: &Event) -> Decision {
         | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn freezing(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start => Err(FROZEN),
+        Event::Stop { grace } => stop_frozen(state, *grace),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Freeze => stay(state),
+        Event::Thaw => thaw(state),
+        Event::Froze => go(state.clone().into(Phase::Frozen), []),
+        Event::FreezeFailed => go(state.clone().into(Phase::Running), []),
+        // The supervisor says what is; it may not have begun, or have ended an earlier thaw.
+        Event::Launched | Event::Thawed | Event::ThawFailed => stay(state),
+        Event::Over { end } => reap(state, *end),
+        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
+    }
+}
+
+fn frozen(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start => Err(FROZEN),
+        Event::Stop { grace } => stop_frozen(state, *grace),
+        Event::Delete { force } => delete_live(state, *force),
+        // SIGKILL takes effect at once, and the supervisor thaws it for that; every other signal waits for the thaw.
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Thaw => thaw(state),
+        Event::Thawed => go(state.clone().into(Phase::Running), []),
+        Event::Freeze | Event::Launched | Event::Froze | Event::FreezeFailed | Event::ThawFailed => stay(state),
+        Event::Over { end } => reap(state, *end),
+        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
+    }
+}
+
+fn thawing(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start | Event::Thaw => stay(state),
+        Event::Stop { grace } => stop_frozen(state, *grace),
+        Event::Delete { force } => delete_live(state, *force),
+        Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
+        Event::Thawed => go(state.clone().into(Phase::Running), []),
+        Event::ThawFailed => go(state.clone(), [Effect::RetryThaw]),
+        // What the supervisor said before it heard of the thaw.
+        Event::Launched | Event::Froze | Event::FreezeFailed => stay(state),
+        Event::Over { end } => reap(state, *end),
+        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
+            Err(Refusal::Unexpected)
+        }
     }
 }
 
@@ -90,10 +164,13 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Freeze => Err(Refusal::WrongState("it is stopping")),
         Event::GraceOver => kill(state),
         Event::Over { end } => reap(state, *end),
-        // The supervisor repeats its state to a client that connects.
-        Event::Launched => stay(state),
+        // The supervisor repeats its state to a client that connects. Should a thaw have failed, the end of the grace period helps.
+        Event::Thaw | Event::Launched | Event::Froze | Event::Thawed | Event::FreezeFailed | Event::ThawFailed => {
+            stay(state)
+        }
         Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
@@ -104,8 +181,11 @@ fn killing(state: &State, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
-        // It became executable between our decision and its death; SIGKILL is on its way.
-        Event::Launched => stay(state),
+        Event::Freeze => Err(Refusal::WrongState("it is being killed")),
+        // It became executable, or froze, between our decision and its death; SIGKILL is on its way.
+        Event::Thaw | Event::Launched | Event::Froze | Event::Thawed | Event::FreezeFailed | Event::ThawFailed => {
+            stay(state)
+        }
         Event::Over { end } => reap(state, *end),
         Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
             Err(Refusal::Unexpected)
@@ -118,32 +198,50 @@ fn reaping(state: &State, event: &Event) -> Decision {
         Event::Start => Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped")),
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => go(State { deleting: true, ..state.clone() }, []),
-        Event::Signal => Err(Refusal::WrongState("it has ended")),
+        Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it has ended")),
         Event::TornDown if state.deleting || state.ephemeral => delete_now(state),
         Event::TornDown => go(state.clone().into(Phase::Stopped), []),
         Event::TeardownFailed => go(state.clone(), [Effect::RetryTeardown]),
-        Event::Launched | Event::GraceOver | Event::Over { .. } | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::Launched
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
 fn removing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Freeze | Event::Thaw => Err(BEING_DELETED),
         Event::Stop { .. } | Event::Delete { .. } => stay(state),
         Event::Purged => go(state.clone().into(Phase::Removed), []),
         Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
-        Event::Launched | Event::GraceOver | Event::Over { .. } | Event::TornDown | Event::TeardownFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::Launched
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::TornDown
+        | Event::TeardownFailed => Err(Refusal::Unexpected),
     }
 }
 
 fn removed(event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal | Event::Stop { .. } | Event::Delete { .. } => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Freeze | Event::Thaw | Event::Stop { .. } | Event::Delete { .. } => {
+            Err(BEING_DELETED)
+        }
         Event::Launched
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
         | Event::GraceOver
         | Event::Over { .. }
         | Event::TornDown
@@ -154,6 +252,7 @@ fn removed(event: &Event) -> Decision {
 }
 
 const BEING_DELETED: Refusal = Refusal::WrongState("it is being deleted");
+const FROZEN: Refusal = Refusal::WrongState("it is frozen; thaw it");
 
 fn go(next: State, effects: impl Into<Vec<Effect>>) -> Decision {
     Ok(Step { next, effects: effects.into() })
@@ -165,6 +264,19 @@ fn stay(state: &State) -> Decision {
 
 fn kill(state: &State) -> Decision {
     go(state.clone().into(Phase::Killing), [Effect::KillAll])
+}
+
+fn thaw(state: &State) -> Decision {
+    go(state.clone().into(Phase::Thawing), [Effect::Thaw])
+}
+
+/// Who is frozen hears no signal: it goes on, and the stop signal is the first that it finds.
+fn stop_frozen(state: &State, grace: Duration) -> Decision {
+    if grace.is_zero() {
+        return kill(state);
+    }
+    let effects = [Effect::SignalStop, Effect::Thaw, Effect::ArmGrace(grace)];
+    go(state.clone().into(Phase::Stopping { grace }), effects)
 }
 
 fn reap(state: &State, end: End) -> Decision {

@@ -31,6 +31,13 @@ proptest! {
                 prop_assert!(step.effects.contains(&Effect::Teardown));
             }
             prop_assert!(state.phase != Phase::Removed);
+            // A freeze is asked for only on the way to being frozen, and what may be frozen and is to end is thawed or killed.
+            prop_assert!(!step.effects.contains(&Effect::Freeze) || step.next.phase == Phase::Freezing);
+            let may_be_frozen = |phase: &Phase| matches!(phase, Phase::Freezing | Phase::Frozen | Phase::Thawing);
+            if may_be_frozen(&state.phase) && matches!(step.next.phase, Phase::Stopping { .. } | Phase::Killing) {
+                let released = step.effects.contains(&Effect::Thaw) || step.effects.contains(&Effect::KillAll);
+                prop_assert!(released);
+            }
             state = step.next;
         }
     }
@@ -48,7 +55,13 @@ proptest! {
         }
         for _ in 0..4 {
             let event = match state.phase {
-                Phase::Starting | Phase::Running | Phase::Stopping { .. } | Phase::Killing => Event::Over { end: End::Ended },
+                Phase::Starting
+                | Phase::Running
+                | Phase::Freezing
+                | Phase::Frozen
+                | Phase::Thawing
+                | Phase::Stopping { .. }
+                | Phase::Killing => Event::Over { end: End::Ended },
                 Phase::Reaping { .. } => Event::TornDown,
                 Phase::Removing => Event::Purged,
                 Phase::Created | Phase::Stopped | Phase::Removed => break,

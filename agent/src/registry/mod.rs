@@ -307,14 +307,12 @@ fn id_range(record: &Record) -> Option<v1::IdRange> {
     record.container.status.as_ref().and_then(|status| status.id_range)
 }
 
-/// What a scheduler waits for goes out at once: that something runs, ended, was killed for memory, is gone.
+/// What a scheduler waits for goes out at once: that something runs, is frozen, ended, was killed for memory, is gone.
 fn urgency(record: &Record) -> reporter::Urgency {
     use v1::ContainerState as S;
     match record.state.visible() {
-        S::Running | S::Stopped | S::Aborting => reporter::Urgency::Urgent,
-        S::Unspecified | S::Created | S::Starting | S::Freezing | S::Frozen | S::Thawed | S::Stopping => {
-            reporter::Urgency::Normal
-        }
+        S::Running | S::Frozen | S::Stopped | S::Aborting => reporter::Urgency::Urgent,
+        S::Unspecified | S::Created | S::Starting | S::Freezing | S::Thawed | S::Stopping => reporter::Urgency::Normal,
     }
 }
 

@@ -88,12 +88,14 @@ impl reporter::Source for Registry {
 impl sampler::Running for Registry {
     fn running(&self) -> Vec<sampler::RunningContainer> {
         let running = |record: Arc<Record>| match record.state.phase {
-            Phase::Running | Phase::Stopping { .. } => Some(sampler::RunningContainer {
-                name: record.name().to_owned(),
-                uid: record.uid().to_owned(),
-                attempt: record.state.attempt,
-                cgroup_path: record.cgroup_path().to_owned(),
-            }),
+            Phase::Running | Phase::Freezing | Phase::Frozen | Phase::Thawing | Phase::Stopping { .. } => {
+                Some(sampler::RunningContainer {
+                    name: record.name().to_owned(),
+                    uid: record.uid().to_owned(),
+                    attempt: record.state.attempt,
+                    cgroup_path: record.cgroup_path().to_owned(),
+                })
+            }
             Phase::Created
             | Phase::Starting
             | Phase::Killing

@@ -12,6 +12,7 @@ use tweendeck_proto::state;
 use tweendeck_runtime::control::Status;
 
 use super::command::{Accepted, Command, CommandError};
+use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::unstored::Unstored;
 use super::{Handle, Surroundings};
@@ -51,6 +52,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         link: outlook.link,
         todo: VecDeque::new(),
         signals: HashMap::new(),
+        freezer: None,
         grace_over: None,
         retry: None,
         failures: 0,
@@ -73,6 +75,8 @@ pub(super) struct Actor {
     pub(super) todo: VecDeque<Effect>,
     /// Signals on their way, by the id the supervisor will answer with.
     pub(super) signals: HashMap<u64, PendingSignal>,
+    /// The freeze or thaw that was asked of the supervisor last, by the same.
+    pub(super) freezer: Option<(u64, FreezerRequest)>,
     pub(super) grace_over: Option<Instant>,
     /// An effect to be tried again, and when.
     pub(super) retry: Option<(Instant, Effect)>,
@@ -175,7 +179,7 @@ impl Actor {
     async fn news(&mut self, news: News) -> Result<(), ShuttingDown> {
         match news {
             News::Status(status) => self.status(&status).await,
-            News::Reply { id, error } => self.signal_answered(id, error).await,
+            News::Reply { id, error } => self.answered(id, error).await,
             News::Closed => {
                 self.hung_up();
                 self.look_for_supervisor().await
@@ -186,6 +190,7 @@ impl Actor {
     /// There is no connection to the supervisor any more. That says nothing about the container.
     pub(super) fn hung_up(&mut self) {
         self.link = None;
+        self.freezer = None;
         self.give_up_signals("the connection to its supervisor was lost; it may or may not have been delivered");
         self.look_again = Some(Instant::now());
     }
@@ -220,6 +225,9 @@ impl Actor {
             Phase::Created
             | Phase::Starting
             | Phase::Running
+            | Phase::Freezing
+            | Phase::Frozen
+            | Phase::Thawing
             | Phase::Stopping { .. }
             | Phase::Killing
             | Phase::Reaping { .. }

@@ -34,6 +34,10 @@ pub enum Op {
         /// Kill it first if it runs.
         force: bool,
     },
+    /// Freeze everything in it.
+    Freeze,
+    /// Let it go on.
+    Thaw,
     /// Send a signal.
     Signal {
         /// Its number, 1 to 64.

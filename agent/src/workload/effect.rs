@@ -13,6 +13,7 @@ use tweendeck_runtime::teardown;
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
+use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::namespaces::Namespaces;
 use super::plan::plan;
@@ -50,6 +51,9 @@ impl Actor {
             }
             // Sent where the command is judged, because its caller waits for the answer.
             Effect::SendSignal => Ok(()),
+            Effect::Freeze => self.ask_freezer(FreezerRequest::Freeze),
+            Effect::Thaw => self.ask_freezer(FreezerRequest::Thaw),
+            Effect::RetryThaw => self.try_again(Effect::Thaw),
             Effect::Teardown => self.tear_down().await,
             Effect::Purge => self.purge().await,
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
@@ -259,6 +263,8 @@ impl Actor {
             Op::Start => Event::Start,
             Op::Stop { grace } => Event::Stop { grace: grace.unwrap_or_else(|| own_grace(&self.record)) },
             Op::Delete { force } => Event::Delete { force: *force },
+            Op::Freeze => Event::Freeze,
+            Op::Thaw => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
         };
         let wrong_state = |why| CommandError::WrongState { state: self.record.state.visible(), why };
@@ -283,7 +289,8 @@ impl Actor {
 }
 
 impl super::Precondition {
-    pub(super) fn check(&self, record: &Record) -> Result<(), CommandError> {
+    /// Whether it holds.
+    pub(crate) fn check(&self, record: &Record) -> Result<(), CommandError> {
         if !self.uid.is_empty() && self.uid != record.uid() {
             return Err(CommandError::UidMismatch { current: record.uid().to_owned() });
         }

@@ -35,7 +35,10 @@ impl Actor {
         }
         match status.phase {
             control::Phase::Starting => Ok(()),
-            control::Phase::Running => self.happened_or_amend(status).await,
+            control::Phase::Running => {
+                self.happened_or_amend(status).await?;
+                if self.keep_for_later(status) { Ok(()) } else { self.freezer_is(status.freezer).await }
+            }
             control::Phase::Exited => match &status.exit {
                 Some(record) => self.over(record).await,
                 // It is durable before it is said, so the disk has it.
@@ -145,6 +148,7 @@ impl Actor {
 
     async fn end(&mut self, end: End, exit: ExitStatus, message: String) -> Result<(), ShuttingDown> {
         self.grace_over = None;
+        self.freezer = None;
         self.happened(Event::Over { end }, |record| {
             let status = record.status_mut();
             status.pid = 0;
@@ -168,8 +172,16 @@ impl Actor {
         CommandError::Signal { state: self.record.state.visible(), why: why.into() }
     }
 
+    /// The supervisor has done (or could not do) what it was asked.
+    pub(super) async fn answered(&mut self, id: u64, error: Option<String>) -> Result<(), ShuttingDown> {
+        match self.freezer.take_if(|(asked, _)| *asked == id) {
+            Some((_, request)) => self.freezer_answered(request, error).await,
+            None => self.signal_answered(id, error).await,
+        }
+    }
+
     /// The supervisor has sent (or could not send) a signal.
-    pub(super) async fn signal_answered(&mut self, id: u64, error: Option<String>) -> Result<(), ShuttingDown> {
+    async fn signal_answered(&mut self, id: u64, error: Option<String>) -> Result<(), ShuttingDown> {
         let Some(pending) = self.signals.remove(&id) else {
             return Ok(());
         };

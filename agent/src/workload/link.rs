@@ -47,9 +47,23 @@ impl Link {
 
     /// Sends a signal; the answer comes as [`News::Reply`] with the id given here.
     pub(super) fn signal(&mut self, signal: i32, scope: Scope) -> Result<u64, ControlError> {
+        self.ask(|id| Request::Signal { id, signal, scope })
+    }
+
+    /// Asks for a freeze; answered as a signal is.
+    pub(super) fn freeze(&mut self) -> Result<u64, ControlError> {
+        self.ask(|id| Request::Freeze { id })
+    }
+
+    /// Asks for a thaw; answered as a signal is.
+    pub(super) fn thaw(&mut self) -> Result<u64, ControlError> {
+        self.ask(|id| Request::Thaw { id })
+    }
+
+    fn ask(&mut self, request: impl FnOnce(u64) -> Request) -> Result<u64, ControlError> {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
-        self.client.get_ref().send(&Request::Signal { id, signal, scope })?;
+        self.client.get_ref().send(&request(id))?;
         Ok(id)
     }
 

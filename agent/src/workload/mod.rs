@@ -12,6 +12,7 @@ pub mod devices;
 mod effect;
 mod exit;
 mod fact;
+mod freezer;
 mod handle;
 mod link;
 mod namespaces;

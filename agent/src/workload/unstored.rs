@@ -86,6 +86,17 @@ impl Actor {
         }
     }
 
+    /// Keeps what the supervisor said if nothing may be decided now; whether it did.
+    pub(super) fn keep_for_later(&mut self, status: &Status) -> bool {
+        match &mut self.unstored {
+            Some(unstored) => {
+                unstored.said = Some(Box::new(status.clone()));
+                true
+            }
+            None => false,
+        }
+    }
+
     fn hold(&mut self, news: News) {
         match news {
             News::Status(status) => {
@@ -94,6 +105,12 @@ impl Actor {
                 }
             }
             News::Reply { id, error } => {
+                if self.freezer.is_some_and(|(asked, _)| asked == id) {
+                    // A failure cannot be acted upon before the fact is stored; a new connection asks again then.
+                    return if error.is_some() {
+                        self.hung_up()
+                    };
+                }
                 let Some(pending) = self.signals.remove(&id) else { return };
                 let answer = match error {
                     Some(error) => Err(self.undelivered(error)),
@@ -116,7 +133,7 @@ impl Actor {
             Op::Signal { signal, scope } if request.is_none() && !validate_only => {
                 self.signal(signal, scope, None, reply)
             }
-            Op::Signal { .. } | Op::Start | Op::Stop { .. } | Op::Delete { .. } => {
+            Op::Signal { .. } | Op::Freeze | Op::Thaw | Op::Start | Op::Stop { .. } | Op::Delete { .. } => {
                 drop(reply.send(Err(self.unavailable())))
             }
         }

@@ -74,6 +74,10 @@ methods! {
     Mutation ContainerServiceClient run_container(RunContainerRequest) -> RunContainerResponse { request_id }
     Mutation ContainerServiceClient stop_container(StopContainerRequest) -> StopContainerResponse { request_id }
     Mutation ContainerServiceClient kill_container(KillContainerRequest) -> KillContainerResponse { request_id }
+    Mutation ContainerServiceClient freeze_container(FreezeContainerRequest) -> FreezeContainerResponse { request_id }
+    Mutation ContainerServiceClient thaw_container(ThawContainerRequest) -> ThawContainerResponse { request_id }
+    Read ContainerServiceClient get_cgroup_value(GetCgroupValueRequest) -> GetCgroupValueResponse {}
+    Mutation ContainerServiceClient set_cgroup_value(SetCgroupValueRequest) -> SetCgroupValueResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}

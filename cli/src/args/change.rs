@@ -75,6 +75,43 @@ pub(crate) struct KillArgs {
     pub(crate) names: Vec<String>,
 }
 
+/// Arguments of `freeze`.
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArgs {
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+/// Arguments of `thaw`.
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {
+    /// Names of the containers.
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+}
+
+const CGROUP_HELP: &str = "\
+Examples:
+  tween cgroup web memory.max
+  tween cgroup web cpu.shares 512
+
+Names of cgroup v1 and of v2 are both taken, where they mean the same on this node. A value that is set this way is not part of the
+container's specification: it is replaced when the container is started again or resized.";
+
+/// Arguments of `cgroup`.
+#[derive(Debug, Args)]
+#[command(after_help = CGROUP_HELP)]
+pub(crate) struct CgroupArgs {
+    /// Name of the container, which must run.
+    pub(crate) name: String,
+    /// Name of a file of its cgroup: memory.max, cpu.shares, memory.limit_in_bytes.
+    pub(crate) key: String,
+    /// What to write; without it, the value is only printed.
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: Option<String>,
+}
+
 /// Arguments of `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use change::{CreateArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, WaitArgs};
+pub(crate) use change::{
+    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, ThawArgs, WaitArgs,
+};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -88,6 +90,13 @@ pub(crate) enum Command {
     Stop(StopArgs),
     /// Send a signal to running containers.
     Kill(KillArgs),
+    /// Stop running containers from getting CPU time, without ending them, until they are thawed, stopped or killed.
+    Freeze(FreezeArgs),
+    /// Let frozen containers go on.
+    #[command(visible_alias = "unfreeze")]
+    Thaw(ThawArgs),
+    /// Show a value of a container's cgroup, or set it and show what the kernel has then.
+    Cgroup(CgroupArgs),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -121,6 +130,9 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Kill(_)
+            | Self::Freeze(_)
+            | Self::Cgroup(_)
+            | Self::Thaw(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

@@ -3,6 +3,7 @@
 //! A command returns the code to exit with. A failure it returns is reported here; one that concerns a single container among several
 //! it reports itself, and goes on with the others.
 
+mod cgroup;
 mod check;
 mod completion;
 mod create;
@@ -49,6 +50,9 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Start(args) => mutate::start(args, agent, out).await,
         Command::Stop(args) => mutate::stop(args, agent, out).await,
         Command::Kill(args) => mutate::kill(args, agent, out).await,
+        Command::Freeze(args) => mutate::freeze(args, agent, out).await,
+        Command::Thaw(args) => mutate::thaw(args, agent, out).await,
+        Command::Cgroup(args) => cgroup::run(args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,

@@ -1,12 +1,13 @@
-//! `start`, `stop`, `kill`, `rm`: one call for each container; its name is printed when it is done.
+//! `start`, `stop`, `kill`, `freeze`, `thaw`, `rm`: one call for each container; its name is printed when it is done.
 
 use tweendeck_proto::v1::{
-    DeleteContainerRequest, KillContainerRequest, SignalScope, StartContainerRequest, StopContainerRequest,
+    DeleteContainerRequest, FreezeContainerRequest, KillContainerRequest, SignalScope, StartContainerRequest,
+    StopContainerRequest, ThawContainerRequest,
 };
 
 use super::each::each;
 use crate::agent::Agent;
-use crate::args::{KillArgs, RemoveArgs, StartArgs, StopArgs};
+use crate::args::{FreezeArgs, KillArgs, RemoveArgs, StartArgs, StopArgs, ThawArgs};
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::Printer;
@@ -45,6 +46,24 @@ pub(super) async fn kill(args: KillArgs, agent: &Agent, out: &mut Printer) -> Re
             ..Default::default()
         };
         let answer = progress::during(&format!("killing {name}"), agent.call(request)).await?;
+        out.answer(&answer, |_| name.to_owned()).map(|()| exit::OK)
+    })
+    .await
+}
+
+pub(super) async fn freeze(args: FreezeArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
+    each(&args.names, exit::FAILED, async |name| {
+        let request = FreezeContainerRequest { name: name.to_owned(), ..Default::default() };
+        let answer = progress::during(&format!("freezing {name}"), agent.call(request)).await?;
+        out.answer(&answer, |_| name.to_owned()).map(|()| exit::OK)
+    })
+    .await
+}
+
+pub(super) async fn thaw(args: ThawArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
+    each(&args.names, exit::FAILED, async |name| {
+        let request = ThawContainerRequest { name: name.to_owned(), ..Default::default() };
+        let answer = progress::during(&format!("thawing {name}"), agent.call(request)).await?;
         out.answer(&answer, |_| name.to_owned()).map(|()| exit::OK)
     })
     .await

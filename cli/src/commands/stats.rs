@@ -87,7 +87,8 @@ impl Reader<'_> {
     }
 
     async fn running(&self) -> Result<Vec<String>, Failure> {
-        let states = vec![ContainerState::Running.into()];
+        let live = [ContainerState::Running, ContainerState::Freezing, ContainerState::Frozen, ContainerState::Thawed];
+        let states = live.map(i32::from).to_vec();
         let answer = ls::list(self.agent, ListContainersRequest { states, ..Default::default() }).await?;
         Ok(answer.containers.into_iter().map(|container| container.name).collect())
     }

@@ -101,6 +101,13 @@ impl Services {
         });
     }
 
+    fn put_state(&self, name: &str, state: ContainerState) -> Result<Container, Status> {
+        let mut container = self.find(name)?;
+        container.status.get_or_insert_default().state = state.into();
+        self.put(container.clone());
+        Ok(container)
+    }
+
     fn end(&self, name: &str, signal: i32) -> Result<Container, Status> {
         let mut container = self.find(name)?;
         ended(&mut container, ExitReason::Signaled, 128 + signal, signal);
@@ -190,6 +197,34 @@ impl ContainerService for Services {
         let container =
             if stubborn && request.signal != 9 { container } else { self.end(&request.name, request.signal)? };
         Ok(Response::new(KillContainerResponse { container: Some(container) }))
+    }
+
+    async fn freeze_container(&self, request: Request<FreezeContainerRequest>) -> Answer<FreezeContainerResponse> {
+        let FreezeContainerRequest { name, request_id, .. } = request.into_inner();
+        self.called("Freeze", &name, String::new(), &request_id)?;
+        let container = Some(self.put_state(&name, ContainerState::Frozen)?);
+        Ok(Response::new(FreezeContainerResponse { container }))
+    }
+
+    async fn thaw_container(&self, request: Request<ThawContainerRequest>) -> Answer<ThawContainerResponse> {
+        let ThawContainerRequest { name, request_id, .. } = request.into_inner();
+        self.called("Thaw", &name, String::new(), &request_id)?;
+        let container = Some(self.put_state(&name, ContainerState::Running)?);
+        Ok(Response::new(ThawContainerResponse { container }))
+    }
+
+    async fn get_cgroup_value(&self, request: Request<GetCgroupValueRequest>) -> Answer<GetCgroupValueResponse> {
+        let GetCgroupValueRequest { name, key } = request.into_inner();
+        self.called("GetCgroupValue", &name, key.clone(), "")?;
+        self.find(&name)?;
+        Ok(Response::new(GetCgroupValueResponse { value: "100".to_owned(), files: vec![key] }))
+    }
+
+    async fn set_cgroup_value(&self, request: Request<SetCgroupValueRequest>) -> Answer<SetCgroupValueResponse> {
+        let SetCgroupValueRequest { name, key, value, request_id, .. } = request.into_inner();
+        self.called("SetCgroupValue", &name, format!("{key}={value}"), &request_id)?;
+        self.find(&name)?;
+        Ok(Response::new(SetCgroupValueResponse { value, files: vec![key] }))
     }
 
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {

@@ -34,6 +34,27 @@ fn kill_takes_names_and_numbers_and_both_scopes() {
 }
 
 #[test]
+fn freeze_and_thaw_print_the_names_and_go_on_after_an_error() {
+    let agent = with_containers("change-freeze");
+    let frozen = said(&agent, &["freeze", "nope", "a", "b"]);
+    assert_eq!((frozen.code, frozen.out.as_str()), (Some(1), "a\nb\n"));
+    for verb in ["thaw", "unfreeze"] {
+        assert_eq!(said(&agent, &[verb, "a"]), Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    }
+    assert_eq!(agent.calls_of("Thaw").len(), 2);
+}
+
+#[test]
+fn cgroup_prints_what_the_kernel_has() {
+    let agent = with_containers("change-cgroup");
+    let printed = |line: &[&str]| (said(&agent, line).code, said(&agent, line).out);
+    assert_eq!(printed(&["cgroup", "a", "cpu.weight"]), (Some(0), "100\n".to_owned()));
+    assert_eq!(printed(&["cgroup", "a", "cpu.cfs_quota_us", "-1"]), (Some(0), "-1\n".to_owned()));
+    assert_eq!(agent.calls_of("SetCgroupValue")[0], "a cpu.cfs_quota_us=-1");
+    assert_eq!(said(&agent, &["cgroup", "nope", "cpu.weight"]).code, Some(1));
+}
+
+#[test]
 fn rm_prints_what_it_removed() {
     let agent = with_containers("change-rm");
     assert_eq!(said(&agent, &["rm", "nope"]).code, Some(1));

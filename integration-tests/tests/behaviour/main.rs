@@ -8,9 +8,11 @@
 )]
 
 mod bad_input;
+mod cgroup_value;
 mod cli;
 mod configuration;
 mod etcd;
+mod freeze;
 mod grpcurl;
 mod inside;
 mod lifecycle;

@@ -141,6 +141,27 @@ pub enum CgroupError {
         #[source]
         source: io::Error,
     },
+    /// Nothing on this host can freeze processes.
+    #[error(
+        "this host cannot freeze processes: it has neither the v1 controller freezer nor cgroup v2 of Linux 5.2 or later"
+    )]
+    NoFreezer,
+    /// Some processes would not stop running; it has been thawed again.
+    #[error(
+        "cgroup {path} was not frozen after {waited_ms} ms (a process may hang in the kernel), and was thawed again"
+    )]
+    NotFrozen {
+        /// Which.
+        path: String,
+        /// How long it was tried, milliseconds.
+        waited_ms: u64,
+    },
+    /// It stays frozen though it was thawed.
+    #[error("cgroup {path} is still frozen: a cgroup above it is")]
+    StillFrozen {
+        /// Which.
+        path: String,
+    },
     /// Processes would not die.
     #[error("{count} processes in cgroup {path} are still there after SIGKILL, the first is {first}")]
     NotEmpty {
@@ -174,6 +195,9 @@ impl CgroupError {
             | Self::Write { .. }
             | Self::Malformed { .. }
             | Self::Remove { .. }
+            | Self::NoFreezer
+            | Self::NotFrozen { .. }
+            | Self::StillFrozen { .. }
             | Self::NotEmpty { .. } => false,
         }
     }

@@ -11,6 +11,8 @@ use super::{Backend, CgroupError, Effective, Entrance, Hierarchies, OomEvent, Re
 
 /// How long processes may take to die of SIGKILL before that is an error.
 const DIE: Duration = Duration::from_secs(5);
+/// How long everything may take to stop before it is killed running.
+const HOLD: Duration = Duration::from_millis(200);
 
 /// The cgroup of one container.
 #[derive(Debug)]
@@ -37,6 +39,11 @@ pub fn open(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup, CgroupError
 }
 
 impl Cgroup {
+    /// The versions it is made of.
+    pub(super) fn sides(&self) -> impl Iterator<Item = &dyn Backend> {
+        self.sides.iter().map(AsRef::as_ref)
+    }
+
     /// Its path below each hierarchy's mount point.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -168,33 +175,40 @@ impl Cgroup {
             if Instant::now() > deadline {
                 return Err(CgroupError::NotEmpty { path: self.path.clone(), count: pids.len(), first: *first });
             }
-            self.kill_once(&pids)?;
+            self.kill_once()?;
             // v1 has nothing to wait on for "empty"; zombies leave the list when they are reaped.
             std::thread::sleep(wait);
             wait = (wait * 2).min(Duration::from_millis(20));
         }
     }
 
-    /// Sends SIGKILL to every process in it, and does not wait.
+    /// Sends SIGKILL to every process in it, frozen or not, and lets it take effect. One that is being forked meanwhile may be missed where the kernel
+    /// has neither `cgroup.kill` nor a freezer; [`Cgroup::kill_all`] comes again.
     ///
     /// # Errors
     /// [`CgroupError`] naming the file.
-    pub fn kill(&self) -> Result<(), CgroupError> {
-        self.kill_once(&self.processes()?)
-    }
-
-    fn kill_once(&self, pids: &[i32]) -> Result<(), CgroupError> {
+    pub fn kill_once(&self) -> Result<(), CgroupError> {
         for side in &self.sides {
             // On a hybrid host a process may be in the v1 side only.
             if side.kill()? && self.unified {
                 return Ok(());
             }
         }
-        self.sides.iter().try_for_each(|side| side.hold(true))?;
-        for pid in pids {
-            self.kill_member(*pid);
+        self.kill_members()
+    }
+
+    /// One by one, while they cannot fork: that keeps a fork bomb from outrunning its killer. A frozen process of v1 takes its SIGKILL when it is thawed.
+    fn kill_members(&self) -> Result<(), CgroupError> {
+        let frozen = match self.freeze(HOLD) {
+            Ok(()) => true,
+            // Without a freezer, or with one that a hanging process holds up, killing goes on from round to round.
+            Err(CgroupError::NoFreezer | CgroupError::NotFrozen { .. }) => false,
+            Err(error) => return Err(error),
+        };
+        for pid in self.processes()? {
+            self.kill_member(pid);
         }
-        self.sides.iter().try_for_each(|side| side.hold(false))
+        if frozen { self.thaw() } else { Ok(()) }
     }
 
     /// SIGKILLs a process if it is (still) in it. A PID that was read from `cgroup.procs` may have been given to another process since, and is 0 for one
@@ -340,6 +354,24 @@ mod tests {
         assert!(
             !is_member(text, "tweendeck/we") && !is_member(text, "eck/web.ctr") && !is_member("", "tweendeck/web.ctr")
         );
+    }
+
+    /// What kernels without `cgroup.kill` are left with, on the v2 hierarchy wherever it is mounted.
+    #[test]
+    fn members_are_killed_one_by_one_though_they_are_frozen() {
+        let mountinfo = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let line = mountinfo.lines().find(|line| line.contains(" - cgroup2 "));
+        let hierarchies = Hierarchies::parse(line.expect("a unified hierarchy is mounted, if only beside v1"), "");
+        let cgroup = open(&hierarchies, &format!("tweendeck-test-members-{}", std::process::id())).unwrap();
+        cgroup.create().unwrap();
+        let mut sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let (mount, _) = hierarchies.v2().unwrap();
+        file::write(&mount.join(cgroup.path()), "cgroup.procs", &sleeper.id().to_string()).unwrap();
+        cgroup.freeze(Duration::from_secs(5)).unwrap();
+        cgroup.kill_members().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleeper.wait().unwrap()), Some(9));
+        assert_eq!(cgroup.freezer().unwrap(), super::super::Freezer::Thawed);
+        cgroup.remove().unwrap();
     }
 
     #[test]

@@ -12,20 +12,25 @@ pub mod devices;
 mod entrance;
 mod error;
 mod file;
+mod freeze;
 mod group;
 mod hierarchies;
 mod oci;
 pub mod placement;
 mod v1;
 mod v2;
+pub mod value;
 
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub use entrance::Entrance;
 pub use error::CgroupError;
+pub use freeze::{Freezer, Freezing};
 pub use group::{Cgroup, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
 
@@ -144,8 +149,14 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn oom_kills(&self) -> Result<Option<u64>, CgroupError>;
     /// Kills everything in it; `false` when it has no way of its own to do so at once.
     fn kill(&self) -> Result<bool, CgroupError>;
-    /// Stops its processes from running (and so from forking) while they are being killed, where it can.
-    fn hold(&self, held: bool) -> Result<(), CgroupError>;
+    /// Begins to freeze its processes, or thaws them; `false` when it cannot.
+    fn set_frozen(&self, frozen: bool) -> Result<bool, CgroupError>;
+    /// How far they are frozen; `None` when it cannot freeze.
+    fn freezer(&self) -> Result<Option<Freezer>, CgroupError>;
+    /// The file that tells `POLLPRI` when that may have changed, if there is one.
+    fn freezer_event(&self) -> Result<Option<File>, CgroupError>;
+    /// The directory that has a file of this name, by the controllers of this side.
+    fn directory_of(&self, name: &str) -> Option<PathBuf>;
     /// Removes the directories, which must have no process left; one that is gone is fine.
     fn remove(&self) -> Result<(), CgroupError>;
     /// The directory to clone a process into (`CLONE_INTO_CGROUP`), if the kernel can.

@@ -4,14 +4,16 @@ mod limits;
 mod stats;
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Backend, CgroupError, Controller, Effective, Entrance, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{
+    Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
+};
 
 /// The v1 side of a container's cgroup.
 #[derive(Debug)]
@@ -103,12 +105,34 @@ impl Backend for V1 {
         Ok(false)
     }
 
-    /// Freezing keeps a fork bomb from outrunning its killer. A frozen process takes SIGKILL only when it is thawed.
-    fn hold(&self, held: bool) -> Result<(), CgroupError> {
+    fn set_frozen(&self, frozen: bool) -> Result<bool, CgroupError> {
         let Some(directory) = self.directory(Controller::Freezer).filter(|directory| directory.exists()) else {
-            return Ok(());
+            return Ok(false);
         };
-        file::write(directory, "freezer.state", if held { "FROZEN" } else { "THAWED" })
+        file::write(directory, "freezer.state", if frozen { "FROZEN" } else { "THAWED" }).map(|()| true)
+    }
+
+    /// Reading it is also what makes the kernel notice that all have stopped (`update_if_frozen` in kernel/cgroup/legacy_freezer.c).
+    fn freezer(&self) -> Result<Option<Freezer>, CgroupError> {
+        let Some(directory) = self.directory(Controller::Freezer) else {
+            return Ok(None);
+        };
+        let Some(content) = file::read_optional(directory, "freezer.state")? else {
+            return Ok(None);
+        };
+        let state = Freezer::from_state(&content);
+        state.map(Some).ok_or_else(|| file::malformed(directory.join("freezer.state"), &content))
+    }
+
+    fn freezer_event(&self) -> Result<Option<File>, CgroupError> {
+        // freezer.state tells nobody that it has changed.
+        Ok(None)
+    }
+
+    fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        let subsystem = name.split('.').next()?;
+        let (_, directory) = self.directories.iter().find(|(controller, _)| controller.name() == subsystem)?;
+        directory.join(name).exists().then(|| directory.clone())
     }
 
     fn remove(&self) -> Result<(), CgroupError> {

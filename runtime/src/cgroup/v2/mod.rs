@@ -10,7 +10,9 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Backend, CgroupError, Controller, Effective, Entrance, OomEvent, OomEventKind, Resources, Stats, file};
+use super::{
+    Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
+};
 
 /// The v2 side of a container's cgroup.
 #[derive(Debug)]
@@ -109,9 +111,30 @@ impl Backend for V2 {
         file::write(&self.directory, "cgroup.kill", "1").map(|()| true)
     }
 
-    fn hold(&self, _held: bool) -> Result<(), CgroupError> {
-        // Without cgroup.kill, killing again until nothing is left does it too; cgroup.freeze is not needed.
-        Ok(())
+    /// `cgroup.freeze`, since Linux 5.2.
+    fn set_frozen(&self, frozen: bool) -> Result<bool, CgroupError> {
+        if !self.directory.join("cgroup.freeze").exists() {
+            return Ok(false);
+        }
+        file::write(&self.directory, "cgroup.freeze", if frozen { "1" } else { "0" }).map(|()| true)
+    }
+
+    fn freezer(&self) -> Result<Option<Freezer>, CgroupError> {
+        let Some(freeze) = file::read_optional(&self.directory, "cgroup.freeze")? else {
+            return Ok(None);
+        };
+        let events = file::read(&self.directory, "cgroup.events")?;
+        let state = Freezer::from_files(&freeze, &events);
+        state.map(Some).ok_or_else(|| file::malformed(self.directory.join("cgroup.events"), &events))
+    }
+
+    fn freezer_event(&self) -> Result<Option<File>, CgroupError> {
+        let path = self.directory.join("cgroup.events");
+        File::open(&path).map(Some).map_err(|source| CgroupError::Read { path, source })
+    }
+
+    fn directory_of(&self, name: &str) -> Option<PathBuf> {
+        self.directory.join(name).exists().then(|| self.directory.clone())
     }
 
     fn remove(&self) -> Result<(), CgroupError> {

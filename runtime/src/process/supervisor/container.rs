@@ -8,10 +8,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::SuperviseError;
 use super::clients::{Clients, Said};
 use super::events::{Events, Source};
+use super::freezer::FreezerWatch;
 use super::oom::OomWatch;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
-use crate::cgroup::{Cgroup, OomEvent, OomEventKind, Stats};
+use crate::cgroup::{Cgroup, Freezer, OomEvent, OomEventKind, Stats};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
 use crate::process::channel::{Heard, StartFailure, Word};
@@ -31,9 +32,9 @@ const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration:
 #[derive(Debug)]
 pub(super) struct Container {
     paths: Paths,
-    status: Status,
-    clients: Clients,
-    events: Events,
+    pub(super) status: Status,
+    pub(super) clients: Clients,
+    pub(super) events: Events,
     stdout: Log,
     stderr: Log,
     buffer: Vec<u8>,
@@ -44,8 +45,9 @@ pub(super) struct Container {
     ended: Option<i32>,
     failure: Option<StartFailure>,
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
-    asked_to_kill: bool,
+    pub(super) asked_to_kill: bool,
     oom: OomWatch,
+    pub(super) freezer: FreezerWatch,
     cgroup: Option<Rc<Cgroup>>,
 }
 
@@ -66,6 +68,7 @@ impl Container {
             started_unix_ms: None,
             effective: None,
             oom_kills: 0,
+            freezer: Freezer::Thawed,
             exit: None,
         };
         Ok(Self {
@@ -82,6 +85,7 @@ impl Container {
             failure: None,
             asked_to_kill: false,
             oom: OomWatch::default(),
+            freezer: FreezerWatch::default(),
             cgroup: None,
         })
     }
@@ -110,10 +114,12 @@ impl Container {
             None => {}
         }
         let wait_status = loop {
-            let mut ready = self.events.wait(self.oom.recheck()).map_err(SuperviseError::Events)?;
+            let recheck = [self.oom.recheck(), self.freezer.recheck()].into_iter().flatten().min();
+            let mut ready = self.events.wait(recheck).map_err(SuperviseError::Events)?;
             if ready.is_empty() {
                 self.count_oom_kills(&parts);
             }
+            self.look_if_due(&parts);
             let ended = ready.contains(&Source::Init);
             // What callers ask and what the kernel says goes before output, which may never end.
             ready.sort_by_key(|source| matches!(source, Source::Stdout | Source::Stderr));
@@ -131,18 +137,20 @@ impl Container {
 
     fn handle(&mut self, source: Source, parts: &Parts) {
         match source {
-            Source::Listener => self.accept(),
+            Source::Listener => self.accept(parts),
             Source::Client(fd) => self.client(fd, parts),
             Source::Status => self.hear(parts),
             Source::Failure => self.executed_or_failed(parts),
             Source::Stdout => drop(pump(&parts.stdout, &mut self.stdout, &mut self.buffer, &self.events)),
             Source::Stderr => drop(pump(&parts.stderr, &mut self.stderr, &mut self.buffer, &self.events)),
             Source::Oom => self.oom(parts),
+            Source::Freezer => self.look_at_freezer(parts),
             Source::Init => {}
         }
     }
 
-    fn accept(&mut self) {
+    fn accept(&mut self, parts: &Parts) {
+        self.read_freezer(parts);
         match self.clients.accept(&self.status) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(socket) => {
@@ -157,9 +165,15 @@ impl Container {
     }
 
     fn client(&mut self, fd: i32, parts: &Parts) {
-        if let Said::Request(Request::Signal { id, signal, scope }) = self.clients.read(fd) {
-            let error = self.signal(signal, scope, parts).err();
-            self.clients.answer(fd, id, error);
+        match self.clients.read(fd) {
+            Said::Request(Request::Signal { id, signal, scope }) => {
+                let error = self.signal(signal, scope, parts).err();
+                self.clients.answer(fd, id, error);
+            }
+            Said::Request(Request::Freeze { id }) => self.freeze(fd, id, parts),
+            Said::Request(Request::Thaw { id }) => self.thaw(fd, id, parts),
+            Said::Nothing => {}
+            Said::Gone => self.freezer.forget(fd),
         }
     }
 
@@ -170,13 +184,16 @@ impl Container {
         let sent = match (scope, &self.main) {
             // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
             (Scope::All, _) if signal == SIGKILL && parts.own_pids => send(&parts.init, signal),
-            (Scope::All, _) if signal == SIGKILL => parts.cgroup.kill().map_err(|error| error.to_string()),
+            (Scope::All, _) if signal == SIGKILL => parts.cgroup.kill_once().map_err(|error| error.to_string()),
             (Scope::All, _) => self.signal_all(signal, parts),
             (Scope::Main, Some(main)) => send(main, signal),
             (Scope::Main, None) if signal == SIGKILL => send(&parts.init, signal),
             (Scope::Main, None) => Err("it does not run yet".to_owned()),
         };
-        self.asked_to_kill |= signal == SIGKILL && sent.is_ok();
+        if signal == SIGKILL && sent.is_ok() {
+            self.asked_to_kill = true;
+            self.let_die(scope == Scope::All || self.main.is_none(), parts);
+        }
         sent
     }
 

@@ -16,14 +16,23 @@ pub(super) enum Source {
     Stdout,
     Stderr,
     Oom,
+    Freezer,
     /// A connection, by its descriptor.
     Client(i32),
 }
 
 /// Connections are numbered from here; the fixed sources stand below.
 const CLIENTS: u64 = 16;
-const FIXED: [Source; 7] =
-    [Source::Listener, Source::Init, Source::Status, Source::Failure, Source::Stdout, Source::Stderr, Source::Oom];
+const FIXED: [Source; 8] = [
+    Source::Listener,
+    Source::Init,
+    Source::Status,
+    Source::Failure,
+    Source::Stdout,
+    Source::Stderr,
+    Source::Oom,
+    Source::Freezer,
+];
 
 /// Waits for events.
 #[derive(Debug)]
@@ -54,7 +63,8 @@ impl Events {
             | Source::Failure
             | Source::Stdout
             | Source::Stderr
-            | Source::Oom => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
+            | Source::Oom
+            | Source::Freezer => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
         self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)
     }

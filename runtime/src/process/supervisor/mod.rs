@@ -7,6 +7,7 @@ mod clients;
 mod container;
 mod events;
 mod first;
+mod freezer;
 mod ids;
 mod oom;
 mod start;
