@@ -141,6 +141,11 @@ impl ContainerService for Api {
         Ok(Response::new(KillContainerResponse { container: Some(container) }))
     }
 
+    async fn resize_container(&self, request: Request<ResizeContainerRequest>) -> Answer<ResizeContainerResponse> {
+        let container = Some(self.resize(request.into_inner()).await?);
+        Ok(Response::new(ResizeContainerResponse { container }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;
@@ -226,7 +231,7 @@ impl Wanted {
         let request = validate::request_id(id, digest, &mut violations);
         violations.finish()?;
         let spec = spec.unwrap_or_default();
-        validate::supported(&host.hierarchies, spec.resources.as_ref())?;
+        validate::supported("spec.resources", &host.hierarchies, spec.resources.as_ref())?;
         Ok(Self { name, spec, request })
     }
 }

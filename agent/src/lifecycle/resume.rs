@@ -35,10 +35,12 @@ pub fn resume(state: &State, observed: Observed) -> Resumption {
         (Phase::Reaping { .. }, _) => vec![Effect::Teardown],
         (Phase::Removing, _) => vec![Effect::Purge],
         // The supervisor will say how far it is.
-        (Phase::Starting | Phase::Running, Observed::Supervised) => vec![],
+        (Phase::Starting, Observed::Supervised) => vec![],
+        // Other limits may have been written down and not have reached the kernel.
+        (Phase::Running, Observed::Supervised) => vec![Effect::ApplyLimits],
         // The signal may have been sent or not; a second one asks for the same.
         (Phase::Stopping { grace }, Observed::Supervised) => {
-            vec![Effect::SignalStop, Effect::ArmGrace(*grace)]
+            vec![Effect::SignalStop, Effect::ArmGrace(*grace), Effect::ApplyLimits]
         }
         (Phase::Killing, Observed::Supervised) => vec![Effect::KillAll],
         // The start was promised and nothing ran: keep the promise.

@@ -74,6 +74,8 @@ pub enum Event {
     },
     /// A caller wants a signal sent.
     Signal,
+    /// A caller wants other limits.
+    Resize,
     /// The supervisor says the command has been executed.
     Launched,
     /// The grace period is over.
@@ -106,6 +108,8 @@ pub enum Effect {
     KillAll,
     /// Send the signal the caller asked for.
     SendSignal,
+    /// Give the kernel the limits of the specification, in place of those it has.
+    ApplyLimits,
     /// Remove what it leaves in the kernel. Ends in `TornDown` or `TeardownFailed`.
     Teardown,
     /// The same, a little later.

@@ -34,6 +34,9 @@ fn at_rest(state: &State, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => delete_now(state),
         Event::Signal => Err(Refusal::WrongState("it does not run")),
+        // The next start has them.
+        Event::Resize if !state.deleting => stay(state),
+        Event::Resize => Err(BEING_DELETED),
         Event::Launched
         | Event::GraceOver
         | Event::Over { .. }
@@ -51,7 +54,8 @@ fn starting(state: &State, event: &Event) -> Decision {
         // The command has hardly begun, if at all: there is nobody to ask politely.
         Event::Stop { .. } => kill(state),
         Event::Delete { force } => delete_live(state, *force),
-        Event::Signal => Err(Refusal::WrongState("it is being started; wait until it runs")),
+        // The supervisor is giving it the limits it was started with.
+        Event::Signal | Event::Resize => Err(Refusal::WrongState("it is being started; wait until it runs")),
         Event::Launched => go(state.clone().into(Phase::Running), []),
         Event::Over { end } => reap(state, *end),
         Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
@@ -69,6 +73,7 @@ fn running(state: &State, event: &Event) -> Decision {
         }
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::Over { end } => reap(state, *end),
         Event::Launched
         | Event::GraceOver
@@ -90,6 +95,7 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::GraceOver => kill(state),
         Event::Over { end } => reap(state, *end),
         // The supervisor repeats its state to a client that connects.
@@ -100,7 +106,7 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
 
 fn killing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
+        Event::Start | Event::Resize => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
@@ -115,7 +121,9 @@ fn killing(state: &State, event: &Event) -> Decision {
 
 fn reaping(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start => Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped")),
+        Event::Start | Event::Resize => {
+            Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped"))
+        }
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => go(State { deleting: true, ..state.clone() }, []),
         Event::Signal => Err(Refusal::WrongState("it has ended")),
@@ -130,7 +138,7 @@ fn reaping(state: &State, event: &Event) -> Decision {
 
 fn removing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Resize => Err(BEING_DELETED),
         Event::Stop { .. } | Event::Delete { .. } => stay(state),
         Event::Purged => go(state.clone().into(Phase::Removed), []),
         Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
@@ -142,7 +150,7 @@ fn removing(state: &State, event: &Event) -> Decision {
 
 fn removed(event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal | Event::Stop { .. } | Event::Delete { .. } => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Resize | Event::Stop { .. } | Event::Delete { .. } => Err(BEING_DELETED),
         Event::Launched
         | Event::GraceOver
         | Event::Over { .. }

@@ -36,6 +36,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Delete { force: false },
         Event::Delete { force: true },
         Event::Signal,
+        Event::Resize,
         Event::Launched,
         Event::GraceOver,
         Event::Over { end: End::Ended },

@@ -13,6 +13,7 @@ use tweendeck_runtime::control::Status;
 
 use super::command::{Accepted, Command, CommandError};
 use super::link::{self, Link, News};
+use super::resize::{self, Resizing};
 use super::unstored::Unstored;
 use super::{Handle, Surroundings};
 use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
@@ -56,6 +57,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         failures: 0,
         look_again: None,
         unstored: None,
+        resizing: None,
         amend: None,
         amend_after: Instant::now(),
     };
@@ -82,6 +84,8 @@ pub(super) struct Actor {
     pub(super) look_again: Option<Instant>,
     /// A fact that the store has refused so far. Until it is stored nothing else is decided.
     pub(super) unstored: Option<Unstored>,
+    /// Limits that are on their way to the kernel.
+    pub(super) resizing: Option<Resizing>,
     /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
     pub(super) amend: Option<(Instant, Box<Status>)>,
     /// Numbers are not written down again before then.
@@ -156,6 +160,7 @@ impl Actor {
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
             news = link::next(&mut self.link) => self.news(news).await?,
+            outcome = resize::outcome(&mut self.resizing) => self.resized(outcome).await?,
             () = at(grace_over) => {
                 self.grace_over = None;
                 self.happened(Event::GraceOver, |_| {}).await?;

@@ -13,6 +13,7 @@ use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
 use super::link::{self, Link, News};
 use super::plan::plan;
+use super::resize;
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Refusal, step};
@@ -47,6 +48,7 @@ impl Actor {
             }
             // Sent where the command is judged, because its caller waits for the answer.
             Effect::SendSignal => Ok(()),
+            Effect::ApplyLimits => self.apply_again().await,
             Effect::Teardown => self.tear_down().await,
             Effect::Purge => self.purge().await,
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
@@ -55,6 +57,8 @@ impl Actor {
     }
 
     async fn launch(&mut self) -> Result<(), ShuttingDown> {
+        // What is still on its way to the kernel must not meet the new attempt's cgroup.
+        self.settle().await?;
         let host = self.around.host.clone();
         let plan = match plan(&host, &self.record) {
             Ok(plan) => plan,
@@ -168,6 +172,10 @@ impl Actor {
     /// Judges a command, makes what it asks durable, and answers; the effects follow.
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
         let Command { op, precondition, request, validate_only, reply } = command;
+        // One at a time, so that each is judged by what the one before it has left.
+        if matches!(op, Op::Resize(_)) {
+            self.settle().await?;
+        }
         // A repeated request is answered before anything is judged: its etag is stale because it was carried out.
         if let Some(request) = request.clone() {
             match self.around.journal.request(request).await {
@@ -188,6 +196,9 @@ impl Actor {
             return Ok(());
         }
         let (next, effects) = next;
+        if effects.contains(&Effect::ApplyLimits) {
+            return self.resize(next, request, reply).await;
+        }
         let accepted = if next == self.record {
             self.remember(request).await
         } else {
@@ -234,6 +245,7 @@ impl Actor {
             Op::Stop { grace } => Event::Stop { grace: grace.unwrap_or_else(|| own_grace(&self.record)) },
             Op::Delete { force } => Event::Delete { force: *force },
             Op::Signal { .. } => Event::Signal,
+            Op::Resize(_) => Event::Resize,
         };
         let wrong_state = |why| CommandError::WrongState { state: self.record.state.visible(), why };
         let decision = step(&self.record.state, &event).map_err(|refusal| match refusal {
@@ -243,7 +255,11 @@ impl Actor {
         let mut next = self.record.clone();
         let fresh = decision.effects.contains(&Effect::Launch);
         next.set_state(decision.next);
+        if let Op::Resize(resources) = op {
+            resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
+        }
         if fresh {
+            next.replaced = None;
             next.boot_id.clone_from(&self.around.host.boot_id);
             let cgroup_path = self.around.host.cgroup_path(next.name());
             let status = next.status_mut();

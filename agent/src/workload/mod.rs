@@ -11,8 +11,10 @@ mod effect;
 mod exit;
 mod fact;
 mod handle;
+mod limits;
 mod link;
 mod plan;
+mod resize;
 mod unstored;
 
 use std::sync::Arc;
@@ -21,8 +23,9 @@ pub use actor::{Outlook, start};
 pub use command::{Accepted, CommandError, Op, Precondition};
 pub use exit::exit_status;
 pub use handle::{Handle, Terms};
+pub use limits::{effective_resources, limits, quota_us};
 pub use link::Link;
-pub use plan::{effective_resources, limits, plan};
+pub use plan::plan;
 
 use crate::journal::{Journal, Record};
 

@@ -116,7 +116,7 @@ impl Actor {
             Op::Signal { signal, scope } if request.is_none() && !validate_only => {
                 self.signal(signal, scope, None, reply)
             }
-            Op::Signal { .. } | Op::Start | Op::Stop { .. } | Op::Delete { .. } => {
+            Op::Signal { .. } | Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Resize(_) => {
                 drop(reply.send(Err(self.unavailable())))
             }
         }

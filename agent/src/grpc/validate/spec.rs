@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use tweendeck_proto::v1;
 
-use super::{Violations, duration, resources};
+use super::{Violations, duration, resources, room_for_init};
 use crate::host::Host;
 
 /// Most arguments, and most bytes of them: half of what execve(2) takes by default, so that the environment fits too.
@@ -32,7 +32,7 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
     labels(spec, violations);
     identity(spec, violations);
     if let Some(limits) = &spec.resources {
-        resources(limits, host.memory_bytes, violations);
+        resources("spec.resources", limits, host.memory_bytes, violations);
     }
     if let Some(rootfs) = &spec.rootfs {
         root(rootfs, violations);
@@ -41,10 +41,7 @@ pub(in crate::grpc) fn spec(host: &Host, spec: Option<&v1::ContainerSpec>, viola
         violations.require(valid, field, "is not a value this version knows");
     };
     known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
-    let pids = spec.resources.as_ref().and_then(|resources| resources.pids).and_then(|pids| pids.max);
-    let room = spec.init() == v1::InitMode::Direct || pids != Some(1);
-    let text = "must be at least 2: Tweendeck's init is one process; or choose INIT_MODE_DIRECT";
-    violations.require(room, "spec.resources.pids.max", text);
+    room_for_init("spec.resources", spec.init(), spec.resources.as_ref(), violations);
     known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
     violations.require(
         (0..=64).contains(&spec.stop_signal),
