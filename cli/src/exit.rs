@@ -40,7 +40,7 @@ fn figures(container: &Container, exit: &ExitStatus) -> String {
     if exit.oom_kills == 0 && exit.reason() != ExitReason::OomKilled {
         return String::new();
     }
-    let resources = container.spec.as_ref().and_then(|spec| spec.resources);
+    let resources = container.spec.as_ref().and_then(|spec| spec.resources.as_ref());
     let limit = resources.and_then(|resources| resources.memory?.max_bytes);
     let figures = [
         limit.map(|bytes| format!("limit {}", output::size(bytes))),
@@ -56,7 +56,7 @@ mod tests {
     use tweendeck_proto::v1::{ContainerSpec, ContainerStatus, MemoryResources, Resources};
 
     fn ended(reason: ExitReason, code: i32, message: &str) -> (Container, ExitStatus) {
-        let memory = Some(MemoryResources { max_bytes: Some(64 << 20) });
+        let memory = Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() });
         let container = Container {
             name: "web".to_owned(),
             spec: Some(ContainerSpec {

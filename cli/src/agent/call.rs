@@ -74,6 +74,7 @@ methods! {
     Mutation ContainerServiceClient run_container(RunContainerRequest) -> RunContainerResponse { request_id }
     Mutation ContainerServiceClient stop_container(StopContainerRequest) -> StopContainerResponse { request_id }
     Mutation ContainerServiceClient kill_container(KillContainerRequest) -> KillContainerResponse { request_id }
+    Mutation ContainerServiceClient resize_container(ResizeContainerRequest) -> ResizeContainerResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}

@@ -4,6 +4,7 @@
 
 mod change;
 mod container;
+mod limits;
 mod show;
 mod value;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use change::{CreateArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, WaitArgs};
+pub(crate) use change::{CreateArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, WaitArgs};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -85,6 +86,8 @@ pub(crate) enum Command {
     Stop(StopArgs),
     /// Send a signal to running containers.
     Kill(KillArgs),
+    /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
+    Resize(Box<ResizeArgs>),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -118,6 +121,7 @@ impl Command {
             | Self::Start(_)
             | Self::Stop(_)
             | Self::Kill(_)
+            | Self::Resize(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

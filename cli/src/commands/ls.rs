@@ -76,8 +76,8 @@ fn table(containers: &[Container], now: SystemTime) -> Table<8> {
 
 /// The limits in effect, or those asked while there are none.
 fn limits(container: &Container) -> Resources {
-    let effective = container.status.as_ref().and_then(|status| status.effective);
-    effective.or_else(|| container.spec.as_ref()?.resources).unwrap_or_default()
+    let effective = container.status.as_ref().and_then(|status| status.effective.clone());
+    effective.or_else(|| container.spec.as_ref()?.resources.clone()).unwrap_or_default()
 }
 
 /// How the last run ended, in short; empty while the container runs.
@@ -120,8 +120,9 @@ mod tests {
     fn a_list_shows_limits_and_how_each_ended() {
         let effective = Resources {
             cpu: Some(CpuResources { limit_millis: Some(500), ..Default::default() }),
-            memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+            memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
             pids: None,
+            ..Default::default()
         };
         let running = ContainerStatus {
             state: ContainerState::Running.into(),

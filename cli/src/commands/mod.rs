@@ -14,6 +14,7 @@ mod ls;
 mod mutate;
 mod node;
 mod ps;
+mod resize;
 mod run;
 mod stats;
 mod usage;
@@ -49,6 +50,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Start(args) => mutate::start(args, agent, out).await,
         Command::Stop(args) => mutate::stop(args, agent, out).await,
         Command::Kill(args) => mutate::kill(args, agent, out).await,
+        Command::Resize(args) => resize::run(*args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,

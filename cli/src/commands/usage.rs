@@ -102,8 +102,9 @@ mod tests {
             usage: Some(Usage { cpu: Some(cpu), memory: Some(memory), pids: Some(pids) }),
             effective: Some(Resources {
                 cpu: None,
-                memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+                memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
                 pids: Some(PidsResources { max: Some(100) }),
+                ..Default::default()
             }),
         }
     }

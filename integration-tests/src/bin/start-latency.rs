@@ -104,8 +104,9 @@ fn quiet(command: &mut Command) {
 async fn over_grpc(api: &Api, number: usize) -> (Duration, Duration) {
     let limits = Resources {
         cpu: Some(CpuResources { limit_millis: Some(1000), ..Default::default() }),
-        memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+        memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
         pids: Some(PidsResources { max: Some(50) }),
+        ..Default::default()
     };
     let name = format!("bench-{number}");
     let asked = ContainerSpec { resources: Some(limits), ephemeral: true, ..spec(&["/bin/true"]) };

@@ -41,7 +41,7 @@ async fn every_wrong_field_is_named_in_one_answer() {
     let spec = ContainerSpec {
         working_dir: "relative".into(),
         resources: Some(Resources {
-            cpu: Some(CpuResources { weight: Some(0), limit_millis: Some(5), period_us: None }),
+            cpu: Some(CpuResources { weight: Some(0), limit_millis: Some(5), period_us: None, ..Default::default() }),
             memory: Some(MemoryResources { max_bytes: Some(1) }),
             pids: Some(PidsResources { max: Some(u64::MAX) }),
         }),

@@ -267,7 +267,7 @@ mod tests {
         let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,cpu", "");
         let asked = v1::Resources {
             memory: Some(v1::MemoryResources { max_bytes: Some(MEMORY), ..Default::default() }),
-            ..cpu(Some(100), Some(500), None)
+            ..cpu(Some(100), None, None)
         };
         let status = tonic::Status::from(supported("spec.resources", &host, Some(&asked)).unwrap_err());
         let details = tonic_types::StatusExt::get_error_details(&status);

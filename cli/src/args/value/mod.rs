@@ -6,12 +6,14 @@
 mod cpus;
 mod decimal;
 mod duration;
+mod limit;
 mod pair;
 mod size;
 mod user;
 
 pub(crate) use cpus::cpus;
 pub(crate) use duration::duration;
+pub(crate) use limit::{DeviceRate, HugeLimit, device_bytes, device_count, huge_limit};
 pub(crate) use pair::{Pair, pair};
 pub(crate) use size::size;
 pub(crate) use user::user;
