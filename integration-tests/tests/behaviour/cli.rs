@@ -60,11 +60,14 @@ async fn a_container_is_led_through_its_life() {
     ]);
     ok(&["start", "web"]);
     let container = api.get("web").await.unwrap();
-    let resources = container.spec.as_ref().unwrap().resources.unwrap();
+    let resources = container.spec.as_ref().unwrap().resources.clone().unwrap();
     assert_eq!(resources.memory.unwrap().max_bytes, Some(64 << 20));
     assert_eq!(resources.cpu.unwrap().limit_millis, Some(500));
     assert_eq!(resources.pids.unwrap().max, Some(20));
-    assert_eq!(container.status.as_ref().unwrap().effective.unwrap().memory.unwrap().max_bytes, Some(64 << 20));
+    assert_eq!(
+        container.status.as_ref().unwrap().effective.as_ref().unwrap().memory.unwrap().max_bytes,
+        Some(64 << 20)
+    );
     let list = ok(&["ls"]);
     assert!(list.contains("NAME") && list.contains("web"), "{list}");
     assert!(ok(&["ls", "-l", "tier=back"]).lines().count() <= 1);
