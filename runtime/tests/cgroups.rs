@@ -72,9 +72,12 @@ fn memory(max_bytes: u64) -> Resources {
     Resources { memory: Memory { max_bytes: Some(max_bytes), ..Default::default() }, ..Default::default() }
 }
 
-/// The disk that the current directory is on.
+/// On a disk, also in a guest, whose current directory is not.
+const ON_A_DISK: &str = "/var/tmp";
+
+/// That disk.
 fn disk() -> Device {
-    let device = nix::sys::stat::stat(".").unwrap().st_dev;
+    let device = nix::sys::stat::stat(ON_A_DISK).unwrap().st_dev;
     let (major, minor) = (nix::sys::stat::major(device), nix::sys::stat::minor(device));
     Device { major: u32::try_from(major).unwrap(), minor: u32::try_from(minor).unwrap() }
 }
@@ -177,7 +180,7 @@ fn a_cpuset_is_lifted_to_what_the_parent_has() {
 fn a_memory_limit_that_cache_fills_shrinks_and_one_that_is_needed_does_not() {
     let group = Group::new("shrink");
     group.ours.apply(&memory(256 << 20)).unwrap();
-    let directory = tempfile::tempdir_in(".").unwrap();
+    let directory = tempfile::tempdir_in(ON_A_DISK).unwrap();
     let file = directory.path().join("cached");
     let mut cache = group.shell(&format!("exec dd if=/dev/zero of={} bs=1M count=100 conv=fsync", file.display()));
     assert!(cache.wait().unwrap().success());

