@@ -56,7 +56,7 @@ mod tests {
     use tweendeck_proto::v1::{ContainerSpec, ContainerStatus, MemoryResources, Resources};
 
     fn ended(reason: ExitReason, code: i32, message: &str) -> (Container, ExitStatus) {
-        let memory = Some(MemoryResources { max_bytes: Some(64 << 20) });
+        let memory = Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() });
         let container = Container {
             name: "web".to_owned(),
             spec: Some(ContainerSpec {

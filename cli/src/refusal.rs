@@ -82,12 +82,32 @@ fn violation(violation: &FieldViolation) -> String {
 
 /// The option a field of a request comes from.
 fn option(field: &str) -> Option<&'static str> {
+    // Those of a resize stand alone.
+    let limit = field.strip_prefix("spec.").unwrap_or(field);
+    Some(match limit {
+        "resources.memory.max_bytes" => "--memory",
+        "resources.memory.high_bytes" => "--memory-high",
+        "resources.memory.low_bytes" => "--memory-low",
+        "resources.memory.min_bytes" => "--memory-min",
+        "resources.memory.swap_max_bytes" => "--memory-swap",
+        "resources.memory.oom_group" => "--oom-group",
+        "resources.cpu.limit_millis" => "--cpus",
+        "resources.cpu.weight" => "--cpu-weight",
+        "resources.cpu.period_us" => "--cpu-period-us",
+        "resources.cpu.burst_us" => "--cpu-burst-us",
+        "resources.cpu.idle" => "--cpu-idle",
+        "resources.cpu.cpus" => "--cpuset-cpus",
+        "resources.cpu.mems" => "--cpuset-mems",
+        "resources.pids.max" => "--pids",
+        "resources.io.weight" => "--io-weight",
+        "resources.io.devices" => "--io-read-bps, --io-write-bps, --io-read-iops, --io-write-iops",
+        "resources.hugetlb" => "--hugetlb",
+        _ => return option_of_spec(field),
+    })
+}
+
+fn option_of_spec(field: &str) -> Option<&'static str> {
     Some(match field {
-        "spec.resources.memory.max_bytes" => "--memory",
-        "spec.resources.cpu.limit_millis" => "--cpus",
-        "spec.resources.cpu.weight" => "--cpu-weight",
-        "spec.resources.cpu.period_us" => "--cpu-period-us",
-        "spec.resources.pids.max" => "--pids",
         devices if devices.starts_with("spec.resources.devices") => "--device",
         "spec.env" => "--env",
         "spec.labels" | "label_selector" => "--label",
@@ -148,6 +168,8 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::NameQuarantined => {
             "`tween node` shows what was found; find out whose it is and remove it, or choose another name"
         }
+        ErrorReason::MemoryInUse => "take a higher --memory, or stop the container first; the old limits hold",
+        ErrorReason::ResizeFailed => "read the message and the agent's log on the node; the old limits hold",
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",
     })
 }

@@ -176,6 +176,15 @@ impl Api {
         Ok(self.containers.clone().set_cgroup_value(request).await?.into_inner().value)
     }
 
+    /// `ResizeContainer`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn resize(&self, name: &str, resources: Resources) -> Result<Container, Status> {
+        let request = ResizeContainerRequest { name: name.into(), resources: Some(resources), ..Default::default() };
+        Ok(self.containers.clone().resize_container(request).await?.into_inner().container.unwrap())
+    }
+
     /// `DeleteContainer` with force.
     ///
     /// # Errors

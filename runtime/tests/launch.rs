@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
-use tweendeck_runtime::cgroup::{self, Freezer, Resources};
+use tweendeck_runtime::cgroup::{self, Cpu, Freezer, Memory, Resources};
 use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope, Status};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
 use tweendeck_runtime::launch::Launched;
@@ -142,23 +142,20 @@ fn a_linked_proc_is_refused() {
     assert_eq!(errno, Some(nix::libc::ELOOP), "{message}");
 }
 
+fn memory(max_bytes: u64) -> Resources {
+    Resources { memory: Memory { max_bytes: Some(max_bytes), ..Default::default() }, ..Default::default() }
+}
+
 #[test]
 fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
     let bench = Bench::new();
-    let limits = Resources {
-        cpu_weight: Some(50),
-        cpu_quota_us: Some(50_000),
-        cpu_period_us: Some(100_000),
-        memory_max_bytes: Some(32 << 20),
-        pids_max: Some(20),
-        ..Default::default()
-    };
+    let cpu = Cpu { weight: Some(50), quota_us: Some(50_000), period_us: Some(100_000), ..Default::default() };
+    let limits = Resources { cpu, pids_max: Some(20), ..memory(32 << 20) };
     let mut launched =
         bench.launch(&bench.limited(&["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"], &limits));
     let effective = running(&launched).effective.unwrap();
-    assert_eq!(effective.cpu_weight, Some(50));
-    assert_eq!((effective.cpu_quota_us, effective.cpu_period_us), (Some(50_000), Some(100_000)));
-    assert_eq!((effective.memory_max_bytes, effective.pids_max), (Some(32 << 20), Some(20)));
+    assert_eq!(effective.cpu, limits.cpu);
+    assert_eq!((effective.memory.max_bytes, effective.pids_max), (Some(32 << 20), Some(20)));
     let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
     leave(&mut launched);
     assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: true });
@@ -170,7 +167,7 @@ fn limits_are_read_back_and_a_memory_hog_is_oom_killed_at_its_limit() {
 #[test]
 fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
     let bench = Bench::new();
-    let limits = Resources { memory_max_bytes: Some(32 << 20), ..Default::default() };
+    let limits = memory(32 << 20);
     // It stays until it has been seen that the kill is told while it runs.
     let script =
         "trap 'exit 5' TERM; dd if=/dev/zero of=/dev/null bs=200M count=1; echo lived; while :; do sleep 1; done";
@@ -526,7 +523,7 @@ fn a_command_of_any_user_can_open_its_own_output() {
 #[test]
 fn a_limit_too_small_for_the_set_up_is_named() {
     let bench = Bench::new();
-    let limits = Resources { memory_max_bytes: Some(4096), ..Default::default() };
+    let limits = memory(4096);
     let Outcome::StartFailed { message, .. } = bench.run(&bench.limited(&["true"], &limits)).outcome else { panic!() };
     assert!(message.contains("OOM killer") || message.contains("memory"), "{message}");
     bench.assert_clean();

@@ -163,6 +163,11 @@ impl ContainerService for Api {
         Ok(Response::new(SetCgroupValueResponse { value, files }))
     }
 
+    async fn resize_container(&self, request: Request<ResizeContainerRequest>) -> Answer<ResizeContainerResponse> {
+        let container = Some(self.resize(request.into_inner()).await?);
+        Ok(Response::new(ResizeContainerResponse { container }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;
@@ -248,7 +253,7 @@ impl Wanted {
         let request = validate::request_id(id, digest, &mut violations);
         violations.finish()?;
         let spec = spec.unwrap_or_default();
-        validate::supported(&host.hierarchies, spec.resources.as_ref())?;
+        validate::supported("spec.resources", &host.hierarchies, spec.resources.as_ref())?;
         Ok(Self { name, spec, request })
     }
 }

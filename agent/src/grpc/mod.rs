@@ -10,6 +10,7 @@ mod limits;
 mod mutation;
 mod node;
 mod peer;
+mod resize;
 mod serve;
 mod stats;
 mod status;

@@ -40,7 +40,7 @@ impl Api {
     pub(super) async fn mutate(&self, name: &str, op: Op, terms: Terms) -> Result<Mutated, Refusal> {
         // A container may go while the call waits for it; then the name leads to nothing, or to another one.
         while let Some(handle) = self.registry().get(name) {
-            match handle.ask(op, terms.clone()).await {
+            match handle.ask(op.clone(), terms.clone()).await {
                 Ok(Accepted::Now(record)) => return Ok(Mutated::Now { handle, record }),
                 Ok(Accepted::Before(container)) => return Ok(Mutated::Before(container)),
                 Err(CommandError::Gone) => {

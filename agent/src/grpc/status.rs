@@ -127,6 +127,21 @@ fn command(name: &str, error: CommandError) -> Status {
             let message = format!("container {name:?} is {state} and may not have got the signal: {why}");
             with(Code::FailedPrecondition, ErrorReason::WrongState, message, metadata)
         }
+        CommandError::MemoryInUse { usage, limit } => {
+            let metadata = HashMap::from(
+                [("usage_bytes", usage), ("limit_bytes", limit)]
+                    .map(|(key, value)| (key.to_owned(), value.to_string())),
+            );
+            let message = format!(
+                "container {name:?} uses {usage} bytes of memory and cannot be brought below {limit} without killing: nothing has changed; take a higher limit, or stop it first"
+            );
+            with(Code::FailedPrecondition, ErrorReason::MemoryInUse, message, metadata)
+        }
+        CommandError::Resize { why } => plain(
+            Code::Internal,
+            ErrorReason::ResizeFailed,
+            format!("the kernel does not take the new limits of container {name:?}, the old ones hold: {why}"),
+        ),
         CommandError::Journal(error) => journal(name, error),
     }
 }

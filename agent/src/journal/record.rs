@@ -16,6 +16,8 @@ pub struct Record {
     pub state: State,
     /// The kernel's boot id at its last start.
     pub boot_id: String,
+    /// The limits before those in the specification, until it is known that the kernel has taken the new ones.
+    pub replaced: Option<v1::Resources>,
 }
 
 /// Why stored bytes are not a record.
@@ -46,6 +48,8 @@ struct Stored {
     grace_ms: u64,
     #[prost(string, tag = "7")]
     boot_id: String,
+    #[prost(message, optional, tag = "8")]
+    replaced: Option<v1::Resources>,
 }
 
 impl Record {
@@ -118,6 +122,7 @@ impl Record {
             deleting: self.state.deleting,
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             boot_id: self.boot_id.clone(),
+            replaced: self.replaced.clone(),
         };
         stored.encode_to_vec()
     }
@@ -130,7 +135,8 @@ impl Record {
         let stored = Stored::decode(bytes).map_err(RecordError::Decode)?;
         let phase = phase_from(stored.phase, Duration::from_millis(stored.grace_ms))?;
         let state = State { phase, attempt: stored.attempt, ephemeral: stored.ephemeral, deleting: stored.deleting };
-        Ok(Self { container: stored.container.unwrap_or_default(), state, boot_id: stored.boot_id })
+        let container = stored.container.unwrap_or_default();
+        Ok(Self { container, state, boot_id: stored.boot_id, replaced: stored.replaced })
     }
 }
 

@@ -8,6 +8,7 @@ fn record(name: &str) -> Box<Record> {
         container: v1::Container { name: name.into(), uid: format!("uid-{name}"), ..Default::default() },
         state: State::created(false),
         boot_id: "boot".into(),
+        replaced: None,
     };
     record.set_state(State::created(false));
     Box::new(record)

@@ -35,12 +35,14 @@ pub fn resume(state: &State, observed: Observed) -> Resumption {
         (Phase::Reaping { .. }, _) => vec![Effect::Teardown],
         (Phase::Removing, _) => vec![Effect::Purge],
         // The supervisor will say how far it is.
-        (Phase::Starting | Phase::Running | Phase::Frozen, Observed::Supervised) => vec![],
-        (Phase::Freezing, Observed::Supervised) => vec![Effect::Freeze],
-        (Phase::Thawing, Observed::Supervised) => vec![Effect::Thaw],
+        (Phase::Starting, Observed::Supervised) => vec![],
+        // Other limits may have been written down and not have reached the kernel.
+        (Phase::Running | Phase::Frozen, Observed::Supervised) => vec![Effect::ApplyLimits],
+        (Phase::Freezing, Observed::Supervised) => vec![Effect::Freeze, Effect::ApplyLimits],
+        (Phase::Thawing, Observed::Supervised) => vec![Effect::Thaw, Effect::ApplyLimits],
         // The signal may have been sent or not; a second one asks for the same. Nor is it known whether it was frozen.
         (Phase::Stopping { grace }, Observed::Supervised) => {
-            vec![Effect::SignalStop, Effect::Thaw, Effect::ArmGrace(*grace)]
+            vec![Effect::SignalStop, Effect::Thaw, Effect::ArmGrace(*grace), Effect::ApplyLimits]
         }
         (Phase::Killing, Observed::Supervised) => vec![Effect::KillAll],
         // The start was promised and nothing ran: keep the promise.

@@ -84,6 +84,8 @@ pub enum Event {
     Freeze,
     /// A caller wants it to go on.
     Thaw,
+    /// A caller wants other limits.
+    Resize,
     /// The supervisor says the command has been executed.
     Launched,
     /// The supervisor says that none of its processes runs.
@@ -130,6 +132,8 @@ pub enum Effect {
     Thaw,
     /// The same, a little later.
     RetryThaw,
+    /// Give the kernel the limits of the specification, in place of those it has.
+    ApplyLimits,
     /// Remove what it leaves in the kernel. Ends in `TornDown` or `TeardownFailed`.
     Teardown,
     /// The same, a little later.

@@ -37,6 +37,9 @@ fn at_rest(state: &State, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => delete_now(state),
         Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it does not run")),
+        // The next start has them.
+        Event::Resize if !state.deleting => stay(state),
+        Event::Resize => Err(BEING_DELETED),
         Event::Launched
         | Event::Froze
         | Event::Thawed
@@ -58,7 +61,8 @@ fn starting(state: &State, event: &Event) -> Decision {
         // The command has hardly begun, if at all: there is nobody to ask politely.
         Event::Stop { .. } => kill(state),
         Event::Delete { force } => delete_live(state, *force),
-        Event::Signal | Event::Freeze | Event::Thaw => {
+        // The supervisor is giving it the limits it was started with.
+        Event::Signal | Event::Freeze | Event::Thaw | Event::Resize => {
             Err(Refusal::WrongState("it is being started; wait until it runs"))
         }
         Event::Launched => go(state.clone().into(Phase::Running), []),
@@ -84,6 +88,7 @@ fn running(state: &State, event: &Event) -> Decision {
         }
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::Freeze if state.deleting => Err(BEING_DELETED),
         Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
         // A store that was lost knows nothing of a freeze; the supervisor does.
@@ -107,6 +112,7 @@ fn freezing(state: &State, event: &Event) -> Decision {
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Freeze => stay(state),
         Event::Thaw => thaw(state),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::Froze => go(state.clone().into(Phase::Frozen), []),
         Event::FreezeFailed => go(state.clone().into(Phase::Running), []),
         // The supervisor says what is; it may not have begun, or have ended an earlier thaw.
@@ -126,6 +132,7 @@ fn frozen(state: &State, event: &Event) -> Decision {
         // SIGKILL takes effect at once, and the supervisor thaws it for that; every other signal waits for the thaw.
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Thaw => thaw(state),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::Thawed => go(state.clone().into(Phase::Running), []),
         Event::Freeze | Event::Launched | Event::Froze | Event::FreezeFailed | Event::ThawFailed => stay(state),
         Event::Over { end } => reap(state, *end),
@@ -142,6 +149,7 @@ fn thawing(state: &State, event: &Event) -> Decision {
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::Thawed => go(state.clone().into(Phase::Running), []),
         Event::ThawFailed => go(state.clone(), [Effect::RetryThaw]),
         // What the supervisor said before it heard of the thaw.
@@ -165,6 +173,7 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Freeze => Err(Refusal::WrongState("it is stopping")),
+        Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
         Event::GraceOver => kill(state),
         Event::Over { end } => reap(state, *end),
         // The supervisor repeats its state to a client that connects. Should a thaw have failed, the end of the grace period helps.
@@ -177,7 +186,7 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
 
 fn killing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
+        Event::Start | Event::Resize => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
@@ -195,7 +204,9 @@ fn killing(state: &State, event: &Event) -> Decision {
 
 fn reaping(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start => Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped")),
+        Event::Start | Event::Resize => {
+            Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped"))
+        }
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => go(State { deleting: true, ..state.clone() }, []),
         Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it has ended")),
@@ -216,7 +227,7 @@ fn reaping(state: &State, event: &Event) -> Decision {
 
 fn removing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal | Event::Freeze | Event::Thaw => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Freeze | Event::Thaw | Event::Resize => Err(BEING_DELETED),
         Event::Stop { .. } | Event::Delete { .. } => stay(state),
         Event::Purged => go(state.clone().into(Phase::Removed), []),
         Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
@@ -234,9 +245,13 @@ fn removing(state: &State, event: &Event) -> Decision {
 
 fn removed(event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal | Event::Freeze | Event::Thaw | Event::Stop { .. } | Event::Delete { .. } => {
-            Err(BEING_DELETED)
-        }
+        Event::Start
+        | Event::Signal
+        | Event::Freeze
+        | Event::Thaw
+        | Event::Resize
+        | Event::Stop { .. }
+        | Event::Delete { .. } => Err(BEING_DELETED),
         Event::Launched
         | Event::Froze
         | Event::Thawed

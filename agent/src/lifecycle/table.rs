@@ -41,6 +41,7 @@ pub(super) fn events() -> Vec<Event> {
         Event::Signal,
         Event::Freeze,
         Event::Thaw,
+        Event::Resize,
         Event::Launched,
         Event::Froze,
         Event::Thawed,

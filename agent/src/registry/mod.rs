@@ -244,7 +244,7 @@ impl Registry {
             spec: Some(spec),
             ..Default::default()
         };
-        let mut record = Record { container, state: state.clone(), boot_id: host.boot_id.clone() };
+        let mut record = Record { container, state: state.clone(), boot_id: host.boot_id.clone(), replaced: None };
         record.set_state(state);
         record
     }

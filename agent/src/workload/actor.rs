@@ -14,6 +14,7 @@ use tweendeck_runtime::control::Status;
 use super::command::{Accepted, Command, CommandError};
 use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
+use super::resize::{self, Resizing};
 use super::unstored::Unstored;
 use super::{Handle, Surroundings};
 use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
@@ -58,6 +59,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         failures: 0,
         look_again: None,
         unstored: None,
+        resizing: None,
         amend: None,
         amend_after: Instant::now(),
     };
@@ -86,6 +88,8 @@ pub(super) struct Actor {
     pub(super) look_again: Option<Instant>,
     /// A fact that the store has refused so far. Until it is stored nothing else is decided.
     pub(super) unstored: Option<Unstored>,
+    /// Limits that are on their way to the kernel.
+    pub(super) resizing: Option<Resizing>,
     /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
     pub(super) amend: Option<(Instant, Box<Status>)>,
     /// Numbers are not written down again before then.
@@ -160,6 +164,7 @@ impl Actor {
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
             news = link::next(&mut self.link) => self.news(news).await?,
+            outcome = resize::outcome(&mut self.resizing) => self.resized(outcome).await?,
             () = at(grace_over) => {
                 self.grace_over = None;
                 self.happened(Event::GraceOver, |_| {}).await?;
@@ -168,7 +173,8 @@ impl Actor {
             () = at(amend_at) => self.amend_now().await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
             command = commands.recv() => match command {
-                Some(command) => self.command(command).await?,
+                // Boxed: it holds records, which are large.
+                Some(command) => Box::pin(self.command(command)).await?,
                 // Every handle is gone; the registry keeps one as long as the container exists.
                 None => return Ok(false),
             },

@@ -20,7 +20,7 @@ pub(super) struct Command {
 }
 
 /// What is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Op {
     /// Start it.
     Start,
@@ -45,6 +45,8 @@ pub enum Op {
         /// Whom it is for.
         scope: Scope,
     },
+    /// Replace its limits.
+    Resize(Box<v1::Resources>),
 }
 
 /// What must be true for a command to be carried out. Empty means anything.
@@ -100,6 +102,20 @@ pub enum CommandError {
         /// The state.
         state: v1::ContainerState,
         /// What was in the way.
+        why: String,
+    },
+    /// More memory is in use than the new limit allows; the old limits hold.
+    #[error("{usage} bytes of memory are in use, the new limit is {limit}")]
+    MemoryInUse {
+        /// In use, bytes.
+        usage: u64,
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// The kernel does not take the new limits; the old ones hold.
+    #[error("{why}")]
+    Resize {
+        /// What it refused.
         why: String,
     },
     /// The store refused.

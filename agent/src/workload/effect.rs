@@ -17,6 +17,7 @@ use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::namespaces::Namespaces;
 use super::plan::plan;
+use super::resize;
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Refusal, step};
@@ -32,7 +33,8 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 impl Actor {
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<(), ShuttingDown> {
         match effect {
-            Effect::Launch => self.launch().await,
+            // Boxed: it holds a plan and a record, which are large.
+            Effect::Launch => Box::pin(self.launch()).await,
             Effect::SignalStop => {
                 let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
                 self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
@@ -54,6 +56,7 @@ impl Actor {
             Effect::Freeze => self.ask_freezer(FreezerRequest::Freeze),
             Effect::Thaw => self.ask_freezer(FreezerRequest::Thaw),
             Effect::RetryThaw => self.try_again(Effect::Thaw),
+            Effect::ApplyLimits => self.apply_again().await,
             Effect::Teardown => self.tear_down().await,
             Effect::Purge => self.purge().await,
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
@@ -62,6 +65,8 @@ impl Actor {
     }
 
     async fn launch(&mut self) -> Result<(), ShuttingDown> {
+        // What is still on its way to the kernel must not meet the new attempt's cgroup.
+        self.settle().await?;
         let host = self.around.host.clone();
         let peers = match self.peers() {
             Ok(peers) => peers,
@@ -198,6 +203,10 @@ impl Actor {
     /// Judges a command, makes what it asks durable, and answers; the effects follow.
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
         let Command { op, precondition, request, validate_only, reply } = command;
+        // One at a time, so that each is judged by what the one before it has left.
+        if matches!(op, Op::Resize(_)) {
+            self.settle().await?;
+        }
         // A repeated request is answered before anything is judged: its etag is stale because it was carried out.
         if let Some(request) = request.clone() {
             match self.around.journal.request(request).await {
@@ -218,6 +227,9 @@ impl Actor {
             return Ok(());
         }
         let (next, effects) = next;
+        if effects.contains(&Effect::ApplyLimits) {
+            return self.resize(next, request, reply).await;
+        }
         let accepted = if next == self.record {
             self.remember(request).await
         } else {
@@ -266,6 +278,7 @@ impl Actor {
             Op::Freeze => Event::Freeze,
             Op::Thaw => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
+            Op::Resize(_) => Event::Resize,
         };
         let wrong_state = |why| CommandError::WrongState { state: self.record.state.visible(), why };
         let decision = step(&self.record.state, &event).map_err(|refusal| match refusal {
@@ -275,7 +288,11 @@ impl Actor {
         let mut next = self.record.clone();
         let fresh = decision.effects.contains(&Effect::Launch);
         next.set_state(decision.next);
+        if let Op::Resize(resources) = op {
+            resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
+        }
         if fresh {
+            next.replaced = None;
             next.boot_id.clone_from(&self.around.host.boot_id);
             let cgroup_path = self.around.host.cgroup_path(next.name());
             let status = next.status_mut();

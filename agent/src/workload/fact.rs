@@ -10,8 +10,8 @@ use tweendeck_runtime::exit::{ExitRecord, ExitRecordError};
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
 use super::exit::{exit_status, timestamp, without_record};
+use super::limits::effective_resources;
 use super::link::Link;
-use super::plan::effective_resources;
 use crate::blocking;
 use crate::causes::causes;
 use crate::journal::{Change, Commit, JournalError};
@@ -47,7 +47,7 @@ impl Actor {
         }
     }
 
-    /// A state that repeats what is known still may bring news (an OOM kill, other limits). Numbers are written down at most once in a while: a
+    /// A state that repeats what is known still may bring news (an OOM kill). Numbers are written down at most once in a while: a
     /// container whose children are killed in a loop must not wear out the journal.
     async fn happened_or_amend(&mut self, status: &control::Status) -> Result<(), ShuttingDown> {
         if crate::lifecycle::step(&self.record.state, &Event::Launched).is_ok_and(|step| step.next != self.record.state)
@@ -67,8 +67,9 @@ impl Actor {
             return Ok(());
         }
         let current = self.record.container.status.clone().unwrap_or_default();
-        let status = observe(Some(&current), &said);
-        let news = current.oom_kills != status.oom_kills || current.effective != status.effective;
+        // The limits are those of its start, and may have been replaced since.
+        let status = ContainerStatus { effective: current.effective.clone(), ..observe(Some(&current), &said) };
+        let news = current.oom_kills != status.oom_kills;
         if !news {
             return Ok(());
         }

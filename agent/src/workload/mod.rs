@@ -14,9 +14,11 @@ mod exit;
 mod fact;
 mod freezer;
 mod handle;
+mod limits;
 mod link;
 mod namespaces;
 mod plan;
+mod resize;
 mod unstored;
 
 use std::sync::Arc;
@@ -25,10 +27,11 @@ pub use actor::{Outlook, start};
 pub use command::{Accepted, CommandError, Op, Precondition};
 pub use exit::exit_status;
 pub use handle::{Handle, Terms};
+pub use limits::{effective_resources, limits, quota_us};
 pub use link::Link;
 pub use namespaces::{Namespaces, Origin};
 pub(crate) use plan::ALL_CAPABILITIES;
-pub use plan::{Filters, effective_resources, limits, plan};
+pub use plan::{Filters, plan};
 
 use crate::journal::{Journal, Record};
 

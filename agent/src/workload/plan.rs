@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use tweendeck_proto::v1;
 use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
+use tweendeck_runtime::cgroup::Resources;
 use tweendeck_runtime::cgroup::devices::{Rule, over_default};
-use tweendeck_runtime::cgroup::{Effective, Resources};
 use tweendeck_runtime::oci::{
     Capabilities, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process, ProcessBuilder,
     RootBuilder, Spec, SpecBuilder, UserBuilder,
@@ -17,6 +17,7 @@ use tweendeck_runtime::oci::{
 
 use super::attributes;
 use super::devices::{self, Resolved};
+use super::limits::limits;
 use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
 use crate::journal::Record;
@@ -28,8 +29,6 @@ pub use security::Filters;
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a container on the host's root may write when the caller says nothing.
 const DEFAULT_WRITABLE_BYTES: u64 = 64 << 20;
-/// One enforcement period when the caller says nothing (the kernel's default).
-pub(crate) const DEFAULT_PERIOD_US: u32 = 100_000;
 
 const MASKED: [&str; 11] = [
     "/proc/acpi",
@@ -97,44 +96,6 @@ fn only_what_we_say(mut spec: Spec) -> Spec {
     spec.set_annotations(None);
     spec.set_hooks(None);
     spec
-}
-
-/// The limits of a specification, in the runtime's terms.
-#[must_use]
-pub fn limits(resources: Option<&v1::Resources>) -> Resources {
-    let Some(resources) = resources else {
-        return Resources::default();
-    };
-    let cpu = resources.cpu.unwrap_or_default();
-    let quota = cpu.limit_millis.map(|millis| {
-        let period = u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US));
-        u64::from(millis).saturating_mul(period) / 1000
-    });
-    Resources {
-        cpu_weight: cpu.weight,
-        cpu_quota_us: quota,
-        cpu_period_us: cpu.limit_millis.map(|_| u64::from(cpu.period_us.unwrap_or(DEFAULT_PERIOD_US))),
-        memory_max_bytes: resources.memory.and_then(|memory| memory.max_bytes),
-        pids_max: resources.pids.and_then(|pids| pids.max),
-        // Those are looked up on the host, when the plan is made.
-        devices: None,
-    }
-}
-
-/// The kernel's answer, in the API's terms.
-#[must_use]
-pub fn effective_resources(effective: &Effective) -> v1::Resources {
-    let period = effective.cpu_period_us.and_then(|period| u32::try_from(period).ok());
-    let limit = effective
-        .cpu_quota_us
-        .zip(effective.cpu_period_us)
-        .and_then(|(quota, period)| u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok());
-    v1::Resources {
-        cpu: Some(v1::CpuResources { weight: effective.cpu_weight, limit_millis: limit, period_us: period }),
-        memory: Some(v1::MemoryResources { max_bytes: effective.memory_max_bytes }),
-        pids: Some(v1::PidsResources { max: effective.pids_max }),
-        devices: Vec::new(),
-    }
 }
 
 fn rootfs(host: &Host, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
@@ -218,7 +179,8 @@ fn linux(
     let rules: Vec<Rule> = resolved.iter().map(|one| one.rule).collect();
     // A privileged container may use every device of the machine.
     let allowed = if privileged { vec![Rule::everything()] } else { over_default(&rules) };
-    let limits = Resources { devices: Some(allowed), ..limits(spec.resources.as_ref()) };
+    let asked = limits(spec.resources.as_ref()).map_err(|error| OciSpecError::Other(error.to_string()))?;
+    let limits = Resources { devices: Some(allowed), ..asked };
     let mut linux = LinuxBuilder::default()
         .devices(resolved.into_iter().filter_map(|one| one.node).collect::<Vec<_>>())
         .namespaces(namespaces.to_oci(peers)?)
@@ -277,36 +239,10 @@ fn mounts(namespaces: &Namespaces, privileged: bool) -> Result<Vec<Mount>, OciSp
 mod tests {
     use super::*;
 
-    fn resources(millis: u32, period: Option<u32>) -> v1::Resources {
-        v1::Resources {
-            cpu: Some(v1::CpuResources { weight: None, limit_millis: Some(millis), period_us: period }),
-            ..Default::default()
-        }
-    }
-
-    #[test]
-    fn half_a_cpu_is_half_of_the_period() {
-        let limits = limits(Some(&resources(500, None)));
-        assert_eq!((limits.cpu_quota_us, limits.cpu_period_us), (Some(50_000), Some(100_000)));
-    }
-
     #[test]
     fn a_host_name_is_made_of_what_host_names_allow() {
         assert_eq!(hostname("web_1.a", ""), "web1.a");
         assert_eq!(hostname("web", "other"), "other");
         assert_eq!(hostname(&"x".repeat(63), "").len(), 63);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn a_cpu_limit_comes_back_as_it_was_asked(millis in 1_u32..=1_000_000, period in 1_000_u32..=1_000_000) {
-            let asked = limits(Some(&resources(millis, Some(period))));
-            let effective = Effective {
-                cpu_quota_us: asked.cpu_quota_us, cpu_period_us: asked.cpu_period_us, ..Default::default()
-            };
-            let back = effective_resources(&effective).cpu.unwrap().limit_millis.unwrap();
-            // The kernel counts in whole microseconds: never more than asked, less by under one of them.
-            proptest::prop_assert!(back <= millis && millis - back <= 1 + 1000 / period);
-        }
     }
 }

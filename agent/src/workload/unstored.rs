@@ -133,9 +133,13 @@ impl Actor {
             Op::Signal { signal, scope } if request.is_none() && !validate_only => {
                 self.signal(signal, scope, None, reply)
             }
-            Op::Signal { .. } | Op::Freeze | Op::Thaw | Op::Start | Op::Stop { .. } | Op::Delete { .. } => {
-                drop(reply.send(Err(self.unavailable())))
-            }
+            Op::Signal { .. }
+            | Op::Freeze
+            | Op::Thaw
+            | Op::Start
+            | Op::Stop { .. }
+            | Op::Delete { .. }
+            | Op::Resize(_) => drop(reply.send(Err(self.unavailable()))),
         }
     }
 

@@ -78,6 +78,7 @@ methods! {
     Mutation ContainerServiceClient thaw_container(ThawContainerRequest) -> ThawContainerResponse { request_id }
     Read ContainerServiceClient get_cgroup_value(GetCgroupValueRequest) -> GetCgroupValueResponse {}
     Mutation ContainerServiceClient set_cgroup_value(SetCgroupValueRequest) -> SetCgroupValueResponse { request_id }
+    Mutation ContainerServiceClient resize_container(ResizeContainerRequest) -> ResizeContainerResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}

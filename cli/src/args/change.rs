@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::container::ContainerArgs;
+use super::limits::LimitArgs;
 use super::value;
 use crate::signal;
 
@@ -110,6 +111,22 @@ pub(crate) struct CgroupArgs {
     /// What to write; without it, the value is only printed.
     #[arg(allow_hyphen_values = true)]
     pub(crate) value: Option<String>,
+}
+
+/// Arguments of `resize`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").args(["lift_all", "memory", "memory_swap", "memory_high", "memory_low", "memory_min", "oom_group", "cpus",
+    "cpu_weight", "cpu_period_us", "cpu_burst_us", "cpu_idle", "cpuset_cpus", "cpuset_mems", "pids", "io_weight", "io_read_bps", "io_write_bps",
+    "io_read_iops", "io_write_iops", "hugetlb", "device"]).required(true).multiple(true))]
+pub(crate) struct ResizeArgs {
+    /// Name of the container.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Lift all limits. Without this, at least one limit must be given.
+    #[arg(long)]
+    pub(crate) lift_all: bool,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
 }
 
 /// Arguments of `rm`.

@@ -7,6 +7,7 @@ use clap::Args;
 use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
+use super::limits::LimitArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
 use super::security::SecurityArgs;
@@ -67,30 +68,6 @@ pub(crate) struct ContainerArgs {
     mounts: MountArgs,
     #[command(flatten)]
     process: ProcessArgs,
-}
-
-/// What a container may use.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
-struct LimitArgs {
-    /// Most memory, page cache included: 1M up to the node's memory; units K, M, G, T are binary, no unit means bytes.
-    #[arg(short, long, value_parser = value::size, value_name = "SIZE")]
-    memory: Option<u64>,
-    /// Most CPU time, in CPUs: 0.001 to 1000, such as 0.5, 2 or 500m.
-    #[arg(long, value_parser = value::cpus, value_name = "CPUS")]
-    cpus: Option<u32>,
-    /// Share of CPU time when there is contention, 1 to 10000; the kernel's default is 100.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "WEIGHT")]
-    cpu_weight: Option<u32>,
-    /// Length of one enforcement period of --cpus, 1000 to 1000000 microseconds; the kernel's default is 100000.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000), requires = "cpus", value_name = "MICROSECONDS")]
-    cpu_period_us: Option<u32>,
-    /// Most processes and threads together, 1 to 4194304.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=4_194_304), value_name = "COUNT")]
-    pids: Option<u64>,
-    /// A device of the node, below /dev, that the container may use; may be repeated, up to 64 times. ACCESS is out of r, w and m [default: rwm].
-    #[arg(long, value_parser = value::device, value_name = "PATH[:PATH-INSIDE][:ACCESS]")]
-    device: Vec<v1::DeviceRule>,
 }
 
 /// What a container has as its root.
@@ -161,22 +138,6 @@ impl ContainerArgs {
 fn made_up_name() -> String {
     let (random, ..) = Uuid::new_v4().as_fields();
     format!("c-{random:08x}")
-}
-
-impl LimitArgs {
-    /// Absent as a whole, and in each part, where nothing was asked: then the kernel's defaults hold.
-    fn into_resources(self) -> Option<v1::Resources> {
-        let Self { memory, cpus, cpu_weight, cpu_period_us, pids, device } = self;
-        let any_cpu = cpus.or(cpu_weight).or(cpu_period_us).is_some();
-        let cpu = v1::CpuResources { weight: cpu_weight, limit_millis: cpus, period_us: cpu_period_us };
-        let resources = v1::Resources {
-            cpu: any_cpu.then_some(cpu),
-            memory: memory.map(|bytes| v1::MemoryResources { max_bytes: Some(bytes) }),
-            pids: pids.map(|max| v1::PidsResources { max: Some(max) }),
-            devices: device,
-        };
-        (resources != v1::Resources::default()).then_some(resources)
-    }
 }
 
 impl RootArgs {
@@ -260,14 +221,20 @@ mod tests {
             working_dir: "/srv".to_owned(),
             rootfs: Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Host(host)) }),
             resources: Some(v1::Resources {
-                cpu: Some(v1::CpuResources { weight: Some(200), limit_millis: Some(500), period_us: Some(50_000) }),
-                memory: Some(v1::MemoryResources { max_bytes: Some(64 << 20) }),
+                cpu: Some(v1::CpuResources {
+                    weight: Some(200),
+                    limit_millis: Some(500),
+                    period_us: Some(50_000),
+                    ..Default::default()
+                }),
+                memory: Some(v1::MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
                 pids: Some(v1::PidsResources { max: Some(10) }),
                 devices: vec![v1::DeviceRule {
                     path: "/dev/fuse".to_owned(),
                     access: "rw".to_owned(),
                     ..Default::default()
                 }],
+                ..Default::default()
             }),
             labels: owned(&[("app", "web")]),
             hostname: "h".to_owned(),

@@ -4,6 +4,7 @@
 
 mod change;
 mod container;
+mod limits;
 mod mounts;
 mod namespaces;
 mod security;
@@ -15,7 +16,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use change::{
-    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, RunArgs, StartArgs, StopArgs, ThawArgs, WaitArgs,
+    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
+    WaitArgs,
 };
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
@@ -97,6 +99,8 @@ pub(crate) enum Command {
     Thaw(ThawArgs),
     /// Show a value of a container's cgroup, or set it and show what the kernel has then.
     Cgroup(CgroupArgs),
+    /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
+    Resize(Box<ResizeArgs>),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -133,6 +137,7 @@ impl Command {
             | Self::Freeze(_)
             | Self::Cgroup(_)
             | Self::Thaw(_)
+            | Self::Resize(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

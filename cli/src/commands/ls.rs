@@ -120,7 +120,8 @@ mod tests {
     fn a_list_shows_limits_and_how_each_ended() {
         let effective = Resources {
             cpu: Some(CpuResources { limit_millis: Some(500), ..Default::default() }),
-            memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+            memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
+            pids: None,
             ..Default::default()
         };
         let running = ContainerStatus {

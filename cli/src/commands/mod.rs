@@ -15,6 +15,7 @@ mod ls;
 mod mutate;
 mod node;
 mod ps;
+mod resize;
 mod run;
 mod stats;
 mod usage;
@@ -53,6 +54,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Freeze(args) => mutate::freeze(args, agent, out).await,
         Command::Thaw(args) => mutate::thaw(args, agent, out).await,
         Command::Cgroup(args) => cgroup::run(args, agent, out).await,
+        Command::Resize(args) => resize::run(*args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,

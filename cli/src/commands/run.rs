@@ -35,7 +35,7 @@ pub(super) async fn run(args: RunArgs, agent: &Agent, out: &mut Printer) -> Resu
 async fn detached(request: RunContainerRequest, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
     let name = request.name.clone();
     let starting = agent.call_without_limit(request);
-    let answer = progress::during(&format!("starting {name}"), starting).await?;
+    let answer = Box::pin(progress::during(&format!("starting {name}"), starting)).await?;
     out.answer(&answer, |_| name)?;
     Ok(exit::OK)
 }

@@ -101,7 +101,8 @@ mod tests {
             time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
             usage: Some(Usage { cpu: Some(cpu), memory: Some(memory), pids: Some(pids) }),
             effective: Some(Resources {
-                memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+                cpu: None,
+                memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
                 pids: Some(PidsResources { max: Some(100) }),
                 ..Default::default()
             }),

@@ -227,6 +227,16 @@ impl ContainerService for Services {
         Ok(Response::new(SetCgroupValueResponse { value, files: vec![key] }))
     }
 
+    async fn resize_container(&self, request: Request<ResizeContainerRequest>) -> Answer<ResizeContainerResponse> {
+        let ResizeContainerRequest { name, resources, request_id, .. } = request.into_inner();
+        let memory = resources.as_ref().and_then(|resources| resources.memory).and_then(|memory| memory.max_bytes);
+        self.called("Resize", &name, format!("memory={memory:?}"), &request_id)?;
+        let mut container = self.find(&name)?;
+        container.spec.get_or_insert_default().resources = resources;
+        self.put(container.clone());
+        Ok(Response::new(ResizeContainerResponse { container: Some(container) }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let DeleteContainerRequest { name, force, allow_missing, request_id, .. } = request.into_inner();
         self.called("Delete", &name, format!("force={force}"), &request_id)?;

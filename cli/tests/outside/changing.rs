@@ -64,6 +64,16 @@ fn rm_prints_what_it_removed() {
 }
 
 #[test]
+fn resize_replaces_the_limits_and_lifts_them_only_when_told_to() {
+    let agent = with_containers("change-resize");
+    assert_eq!(said(&agent, &["resize", "a", "--memory", "1M"]).out, "a\n");
+    assert_eq!(said(&agent, &["resize", "--lift-all", "a"]).code, Some(0));
+    assert_eq!(said(&agent, &["resize", "a"]).code, Some(2), "a slip");
+    assert_eq!(agent.calls_of("Resize"), ["a memory=Some(1048576)", "a memory=None"]);
+    assert!(said(&agent, &["resize", "nope", "--pids", "5"]).err.contains("no container"));
+}
+
+#[test]
 fn create_prints_the_name_or_the_answer() {
     let agent = Agent::start("change-create");
     assert_eq!(said(&agent, &["create", "--name", "web", "sleep"]).out, "web\n");

@@ -45,8 +45,8 @@ async fn every_wrong_field_is_named_in_one_answer() {
     let spec = ContainerSpec {
         working_dir: "relative".into(),
         resources: Some(Resources {
-            cpu: Some(CpuResources { weight: Some(0), limit_millis: Some(5), period_us: None }),
-            memory: Some(MemoryResources { max_bytes: Some(1) }),
+            cpu: Some(CpuResources { weight: Some(0), limit_millis: Some(5), period_us: None, ..Default::default() }),
+            memory: Some(MemoryResources { max_bytes: Some(1), ..Default::default() }),
             pids: Some(PidsResources { max: Some(u64::MAX) }),
             ..Default::default()
         }),
@@ -98,7 +98,10 @@ async fn more_memory_than_the_machine_has_is_refused() {
     let api = agent.api().await;
     let node = api.node().await.unwrap().capacity.unwrap().memory_bytes;
     let with = |bytes| ContainerSpec {
-        resources: Some(Resources { memory: Some(MemoryResources { max_bytes: Some(bytes) }), ..Default::default() }),
+        resources: Some(Resources {
+            memory: Some(MemoryResources { max_bytes: Some(bytes), ..Default::default() }),
+            ..Default::default()
+        }),
         ..spec(&["true"])
     };
     let refused = api.create("a", with(node + 1)).await.unwrap_err();
@@ -179,4 +182,32 @@ async fn a_refusal_of_very_much_is_still_a_refusal() {
     let refused = api.create("a", ContainerSpec { labels, ..spec(&["true"]) }).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "FIELD_INVALID"), "{refused:?}");
     assert!(refused.message().contains("more violations"), "{}", refused.message());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resize_that_cannot_be_changes_nothing() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let created = api.create("a", spec(&["sleep", "1000"])).await.unwrap();
+    let absurd = Resources {
+        memory: Some(MemoryResources { max_bytes: Some(1), ..Default::default() }),
+        pids: Some(PidsResources { max: Some(1) }),
+        ..Default::default()
+    };
+    let refused = api.resize("a", absurd).await.unwrap_err();
+    // One process would leave no room for init.
+    assert_eq!(fields(&refused), ["resources.memory.max_bytes", "resources.pids.max"]);
+    let missing = ResizeContainerRequest { name: "a".into(), ..Default::default() };
+    let refused = api.containers.clone().resize_container(missing).await.unwrap_err();
+    assert_eq!(fields(&refused), ["resources"]);
+    let stale = ResizeContainerRequest {
+        name: "a".into(),
+        resources: Some(Resources::default()),
+        etag: "stale".into(),
+        ..Default::default()
+    };
+    let refused = api.containers.clone().resize_container(stale).await;
+    assert_refused(refused, Code::Aborted, "ETAG_MISMATCH");
+    assert_refused(api.resize("b", Resources::default()).await, Code::NotFound, "CONTAINER_NOT_FOUND");
+    assert_eq!(api.get("a").await.unwrap(), created);
 }

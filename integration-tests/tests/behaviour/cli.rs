@@ -60,7 +60,7 @@ async fn a_container_is_led_through_its_life() {
     ]);
     ok(&["start", "web"]);
     let container = api.get("web").await.unwrap();
-    let resources = container.spec.as_ref().unwrap().resources.as_ref().unwrap();
+    let resources = container.spec.as_ref().unwrap().resources.clone().unwrap();
     assert_eq!(resources.memory.unwrap().max_bytes, Some(64 << 20));
     assert_eq!(resources.cpu.unwrap().limit_millis, Some(500));
     assert_eq!(resources.pids.unwrap().max, Some(20));

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use tonic::Code;
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{assert_refused, fields, script, spec, state};
+use tweendeck_integration_tests::eventually::{eventually, eventually_async};
+use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
 
 fn create(name: &str, id: &str) -> CreateContainerRequest {
@@ -117,4 +119,79 @@ async fn a_callers_deadline_does_not_undo_what_was_committed() {
         api.containers.clone().create_container(again).await.unwrap();
     }
     assert_eq!(api.list(&[]).await.unwrap().len(), 20);
+}
+
+fn pids(max: u64) -> Option<Resources> {
+    Some(Resources { pids: Some(PidsResources { max: Some(max) }), ..Default::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_resize_gets_the_first_answer_and_looking_changes_nothing() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let before = api.run("a", spec(&["sleep", "1000"])).await.unwrap();
+    let request = ResizeContainerRequest {
+        name: "a".into(),
+        resources: pids(30),
+        request_id: "one".into(),
+        ..Default::default()
+    };
+    let look = ResizeContainerRequest { validate_only: true, request_id: String::new(), ..request.clone() };
+    api.containers.clone().resize_container(look).await.unwrap();
+    assert_eq!(api.get("a").await.unwrap().spec, before.spec);
+    let first = api.containers.clone().resize_container(request.clone()).await.unwrap().into_inner();
+    assert_eq!(api.containers.clone().resize_container(request.clone()).await.unwrap().into_inner(), first);
+    let other = ResizeContainerRequest { resources: pids(31), ..request };
+    assert_refused(api.containers.clone().resize_container(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_agent_gives_the_kernel_the_limits_that_are_written_down() {
+    let mut agent = Agent::start().await;
+    let api = agent.api().await;
+    api.run("a", ContainerSpec { resources: pids(30), ..spec(&["sleep", "1000"]) }).await.unwrap();
+    let resized = api.resize("a", pids(40).unwrap()).await.unwrap();
+    agent.kill();
+    // As if the kernel had never got them.
+    let file = cgroup_file("pids", &resized.status.unwrap().cgroup_path, "pids.max", "pids.max");
+    std::fs::write(&file, "30").unwrap();
+    agent.resume().await;
+    eventually("the kernel has them", || (std::fs::read_to_string(&file).unwrap().trim() == "40").then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resize_whose_agent_is_killed_is_brought_to_its_end_by_the_next_one() {
+    let mut agent = Agent::start().await;
+    let api = agent.api().await;
+    let memory = |mib: u64| Resources {
+        memory: Some(MemoryResources { max_bytes: Some(mib << 20), ..Default::default() }),
+        ..Default::default()
+    };
+    let holder = script("exec dd if=/dev/zero of=/dev/null bs=100M count=100000000 2>/dev/null");
+    api.run("holder", ContainerSpec { resources: Some(memory(256)), ..holder }).await.unwrap();
+    eventually_async("it has its memory", || async {
+        let usage = api.stats("holder").await.ok()?.usage?.memory?;
+        (usage.anon_bytes? > 95 << 20).then_some(())
+    })
+    .await;
+    // It takes its time, and cannot be.
+    let call = tokio::spawn({
+        let api = api.clone();
+        async move { api.resize("holder", memory(64)).await }
+    });
+    let asked = |container: &Container| container.spec.as_ref().unwrap().resources.clone().unwrap();
+    eventually_async("it is written down", || async {
+        (asked(&api.get("holder").await.unwrap()) == memory(64)).then_some(())
+    })
+    .await;
+    agent.kill();
+    assert!(call.await.unwrap().is_err());
+    agent.resume().await;
+    let api = agent.api().await;
+    eventually_async("the old limits are back", || async {
+        (asked(&api.get("holder").await.unwrap()) == memory(256)).then_some(())
+    })
+    .await;
+    let container = api.get("holder").await.unwrap();
+    assert_eq!((state(&container), container.status.unwrap().oom_kills), (ContainerState::Running, 0));
 }

@@ -35,7 +35,7 @@ async fn a_hundred_containers_at_once_leave_nothing() {
         lives.spawn(async move {
             let name = format!("c{number}");
             let limits = Resources {
-                memory: Some(MemoryResources { max_bytes: Some(32 << 20) }),
+                memory: Some(MemoryResources { max_bytes: Some(32 << 20), ..Default::default() }),
                 pids: Some(PidsResources { max: Some(10) }),
                 ..Default::default()
             };

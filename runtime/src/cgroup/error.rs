@@ -15,19 +15,45 @@ pub enum CgroupError {
     /// The path would leave its parent, or is empty.
     #[error("cgroup path {0:?} must be relative names without '.' or '..'")]
     BadPath(String),
-    /// This host has no controller that enforces the field.
-    #[error("{field} needs the {controller} controller, which this {version} host does not have")]
+    /// This host has nothing that enforces the field.
+    #[error("{field} needs {lacks}, which this host ({version}) does not have")]
     UnsupportedOnHost {
         /// Field of [`super::Resources`].
         field: &'static str,
-        /// The controller that is absent.
+        /// The controller that would do it.
         controller: Controller,
-        /// How cgroups are mounted.
+        /// The version of cgroups that has the controller, or that would.
         version: Version,
+        /// What is absent: the controller, or a part of it.
+        lacks: String,
     },
-    /// A field of the OCI specification that is not enforced yet.
+    /// What a field refers to is not on this host.
+    #[error("{field}: this host has no {what}")]
+    NotOfThisHost {
+        /// Field of [`super::Resources`].
+        field: &'static str,
+        /// What it refers to.
+        what: String,
+    },
+    /// Two fields contradict each other, or one says nothing.
+    #[error("{field} {why}")]
+    Contradiction {
+        /// Field of [`super::Resources`].
+        field: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// A field of the OCI specification that is not enforced.
     #[error("linux.resources.{0} is not supported")]
-    UnsupportedField(&'static str),
+    UnsupportedField(String),
+    /// A memory limit is below what is in use and cannot be reclaimed; the old limits hold.
+    #[error("{usage} bytes of memory are in use and cannot be brought below the limit of {limit} bytes")]
+    InUse {
+        /// In use, bytes.
+        usage: u64,
+        /// The limit that was asked, bytes.
+        limit: u64,
+    },
     /// A value the kernel would refuse or bend.
     #[error("{field} is {value}, it must be {range}")]
     OutOfRange {
@@ -41,10 +67,10 @@ pub enum CgroupError {
     /// The kernel took the write and has another value.
     #[error("{field}: asked for {asked}, the kernel has {effective}")]
     NotEnforced {
-        /// Field of [`super::Resources`].
-        field: &'static str,
+        /// Field of [`super::Resources`], or the file.
+        field: String,
         /// What was asked.
-        asked: u64,
+        asked: String,
         /// What was read back.
         effective: String,
     },
@@ -175,15 +201,18 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
-    /// Whether the cgroup is not there (any more), which a reader may find at any time.
+    /// Whether the cgroup is not there (any more), which a reader or a writer may find at any time.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         match self {
-            Self::Read { source, .. } => super::file::is_gone(source),
+            Self::Read { source, .. } | Self::Write { source, .. } => super::file::is_gone(source),
             Self::NotMounted
             | Self::BadPath(_)
             | Self::UnsupportedOnHost { .. }
             | Self::UnsupportedField(_)
+            | Self::NotOfThisHost { .. }
+            | Self::Contradiction { .. }
+            | Self::InUse { .. }
             | Self::OutOfRange { .. }
             | Self::NotEnforced { .. }
             | Self::DeviceRule { .. }
@@ -192,7 +221,6 @@ impl CgroupError {
             | Self::Bpf { .. }
             | Self::DevicesNotEnforced { .. }
             | Self::Create { .. }
-            | Self::Write { .. }
             | Self::Malformed { .. }
             | Self::Remove { .. }
             | Self::NoFreezer

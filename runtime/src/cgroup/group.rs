@@ -5,9 +5,12 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
+use super::resources::verify;
 use super::v1::V1;
 use super::v2::V2;
-use super::{Backend, CgroupError, Effective, Entrance, Hierarchies, OomEvent, Resources, Stats, Version, file};
+use super::{
+    Backend, CgroupError, Cpu, Effective, Entrance, Hierarchies, Io, Memory, OomEvent, Resources, Stats, Version, file,
+};
 
 /// How long processes may take to die of SIGKILL before that is an error.
 const DIE: Duration = Duration::from_secs(5);
@@ -58,15 +61,45 @@ impl Cgroup {
         self.sides.iter().try_for_each(|side| side.create())
     }
 
-    /// Sets limits and reads them back.
+    /// Sets limits of a cgroup that has just been made, and reads them back. What was not asked for may be absent from the answer.
     ///
     /// # Errors
     /// [`CgroupError::Write`] when the kernel refuses one, [`CgroupError::NotEnforced`] when it bends one.
     pub fn apply(&self, resources: &Resources) -> Result<Effective, CgroupError> {
-        self.sides.iter().try_for_each(|side| side.write(resources))?;
-        let effective = self.effective()?;
-        verify(resources, &effective)?;
+        self.sides.iter().try_for_each(|side| side.write(resources, None))?;
+        let effective = self.read(Some(resources))?;
+        verify(resources, &effective, false)?;
         Ok(effective)
+    }
+
+    /// Replaces all limits, also while something runs in it: what is absent from `resources` goes back to the kernel's default. Never has anybody
+    /// killed: a memory limit below what is in use comes into force when enough has been reclaimed, for which it has `patience`.
+    ///
+    /// # Errors
+    /// [`CgroupError::InUse`] when too much memory is in use, [`CgroupError::Write`] when the kernel refuses a limit, [`CgroupError::NotEnforced`] when it
+    /// bends one. The limits are then as they were, as far as the kernel lets them.
+    pub fn replace(&self, resources: &Resources, patience: Duration) -> Result<Effective, CgroupError> {
+        let deadline = Instant::now() + patience;
+        let before = self.effective()?;
+        let replaced = self.exchange(resources, &before, deadline);
+        if replaced.is_err() {
+            // The caller gets the first error; what is left undone shows in the limits.
+            let _ = self.effective().and_then(|now| self.write(&before, &now));
+        }
+        replaced
+    }
+
+    fn exchange(&self, resources: &Resources, before: &Effective, deadline: Instant) -> Result<Effective, CgroupError> {
+        // First what may fail.
+        self.sides.iter().try_for_each(|side| side.shrink(resources, before, deadline))?;
+        self.write(resources, before)?;
+        let effective = self.effective()?;
+        verify(resources, &effective, true)?;
+        Ok(effective)
+    }
+
+    fn write(&self, resources: &Resources, before: &Effective) -> Result<(), CgroupError> {
+        self.sides.iter().try_for_each(|side| side.write(resources, Some(before)))
     }
 
     /// The limits, as the kernel has them.
@@ -74,16 +107,13 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError`] naming the file.
     pub fn effective(&self) -> Result<Effective, CgroupError> {
+        self.read(None)
+    }
+
+    fn read(&self, only: Option<&Resources>) -> Result<Effective, CgroupError> {
         let mut all = Effective::default();
         for side in &self.sides {
-            let one = side.read()?;
-            all = Effective {
-                cpu_weight: all.cpu_weight.or(one.cpu_weight),
-                cpu_quota_us: all.cpu_quota_us.or(one.cpu_quota_us),
-                cpu_period_us: all.cpu_period_us.or(one.cpu_period_us),
-                memory_max_bytes: all.memory_max_bytes.or(one.memory_max_bytes),
-                pids_max: all.pids_max.or(one.pids_max),
-            };
+            all = join(all, side.read(only)?);
         }
         Ok(all)
     }
@@ -288,30 +318,28 @@ fn plain(path: &str) -> Result<&str, CgroupError> {
     if valid { Ok(relative) } else { Err(CgroupError::BadPath(path.to_owned())) }
 }
 
-/// What the kernel may do to a value: memory goes down to whole pages. Everything else must come back as it went in.
-fn verify(asked: &Resources, effective: &Effective) -> Result<(), CgroupError> {
-    let pages = asked.memory_max_bytes.map(|bytes| bytes & !(page_size() - 1));
-    let same = [
-        ("cpu_weight", asked.cpu_weight.map(u64::from), effective.cpu_weight.map(u64::from)),
-        ("cpu_quota_us", asked.cpu_quota_us, effective.cpu_quota_us),
-        ("cpu_period_us", asked.cpu_period_us, effective.cpu_period_us),
-        ("memory_max_bytes", pages, effective.memory_max_bytes),
-        ("pids_max", asked.pids_max, effective.pids_max),
-    ];
-    for (field, asked, effective) in same {
-        if let Some(asked) = asked
-            && effective != Some(asked)
-        {
-            let effective = effective.map_or_else(|| "no limit".to_owned(), |value| value.to_string());
-            return Err(CgroupError::NotEnforced { field, asked, effective });
-        }
+/// What two sides have: each has its own controllers, so nothing is in both.
+fn join(a: Effective, b: Effective) -> Effective {
+    let either = |a: Cpu, b: Cpu| Cpu {
+        weight: a.weight.or(b.weight),
+        quota_us: a.quota_us.or(b.quota_us),
+        period_us: a.period_us.or(b.period_us),
+        burst_us: a.burst_us.or(b.burst_us),
+        idle: a.idle.or(b.idle),
+        cpus: a.cpus.or(b.cpus),
+        mems: a.mems.or(b.mems),
+    };
+    let one_of = |a: Vec<_>, b: Vec<_>| if a.is_empty() { b } else { a };
+    Effective {
+        cpu: either(a.cpu, b.cpu),
+        memory: if a.memory == Memory::default() { b.memory } else { a.memory },
+        pids_max: a.pids_max.or(b.pids_max),
+        io: if a.io == Io::default() { b.io } else { a.io },
+        hugetlb: one_of(a.hugetlb, b.hugetlb),
+        rdma: a.rdma.into_iter().chain(b.rdma).collect(),
+        misc: a.misc.into_iter().chain(b.misc).collect(),
+        devices: None,
     }
-    Ok(())
-}
-
-fn page_size() -> u64 {
-    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
-    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 
 fn merge(a: Stats, b: Stats) -> Stats {
@@ -372,14 +400,5 @@ mod tests {
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleeper.wait().unwrap()), Some(9));
         assert_eq!(cgroup.freezer().unwrap(), super::super::Freezer::Thawed);
         cgroup.remove().unwrap();
-    }
-
-    #[test]
-    fn a_bent_limit_is_an_error_and_whole_pages_are_not() {
-        let asked = Resources { memory_max_bytes: Some(10_000), pids_max: Some(5), ..Default::default() };
-        let kept = Effective { memory_max_bytes: Some(8192), pids_max: Some(5), ..Default::default() };
-        assert!(verify(&asked, &kept).is_ok());
-        let lost = Effective { pids_max: None, ..kept };
-        assert_eq!(verify(&asked, &lost).unwrap_err().to_string(), "pids_max: asked for 5, the kernel has no limit");
     }
 }

@@ -42,11 +42,51 @@ pub enum Controller {
     Freezer,
     /// Use of devices. A controller on v1 only; on v2 it is a program of the cgroup's, and no file names it.
     Devices,
+    /// CPUs and memory nodes.
+    Cpuset,
+    /// Block I/O.
+    Io,
+    /// Huge pages.
+    Hugetlb,
+    /// RDMA.
+    Rdma,
+    /// Countable things of the machine's, such as encrypted address spaces.
+    Misc,
 }
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Cpu, Self::CpuAcct, Self::Memory, Self::Pids, Self::Freezer, Self::Devices];
+    pub const ALL: [Self; 11] = [
+        Self::Cpu,
+        Self::CpuAcct,
+        Self::Memory,
+        Self::Pids,
+        Self::Freezer,
+        Self::Devices,
+        Self::Cpuset,
+        Self::Io,
+        Self::Hugetlb,
+        Self::Rdma,
+        Self::Misc,
+    ];
+
+    /// The kernel's name on v1.
+    #[must_use]
+    pub fn v1_name(self) -> &'static str {
+        match self {
+            Self::Io => "blkio",
+            Self::Cpu
+            | Self::CpuAcct
+            | Self::Memory
+            | Self::Pids
+            | Self::Freezer
+            | Self::Devices
+            | Self::Cpuset
+            | Self::Hugetlb
+            | Self::Rdma
+            | Self::Misc => self.name(),
+        }
+    }
 
     /// The kernel's name.
     #[must_use]
@@ -58,6 +98,11 @@ impl Controller {
             Self::Pids => "pids",
             Self::Freezer => "freezer",
             Self::Devices => "devices",
+            Self::Cpuset => "cpuset",
+            Self::Io => "io",
+            Self::Hugetlb => "hugetlb",
+            Self::Rdma => "rdma",
+            Self::Misc => "misc",
         }
     }
 }
@@ -75,6 +120,16 @@ pub enum Home {
     V1(PathBuf),
     /// The v2 hierarchy mounted here.
     V2(PathBuf),
+}
+
+impl Home {
+    /// The mount point.
+    #[must_use]
+    pub fn mount(&self) -> &Path {
+        match self {
+            Self::V1(mount) | Self::V2(mount) => mount,
+        }
+    }
 }
 
 /// The cgroup hierarchies of a host.
@@ -169,9 +224,38 @@ impl Hierarchies {
             Controller::CpuAcct | Controller::Freezer => self.version() == Version::V2,
             // A v2 hierarchy beside v1 takes programs, too.
             Controller::Devices => true,
-            Controller::Cpu | Controller::Memory | Controller::Pids => self.v2_controllers.contains(&controller),
+            Controller::Cpu
+            | Controller::Memory
+            | Controller::Pids
+            | Controller::Cpuset
+            | Controller::Io
+            | Controller::Hugetlb
+            | Controller::Rdma
+            | Controller::Misc => self.v2_controllers.contains(&controller),
         };
         self.v2.clone().filter(|_| core).map(Home::V2)
+    }
+
+    /// The version that has a controller; of one that this host does not have, how cgroups are mounted.
+    #[must_use]
+    pub fn version_of(&self, controller: Controller) -> Version {
+        match self.home(controller) {
+            Some(Home::V1(_)) => Version::V1,
+            Some(Home::V2(_)) => Version::V2,
+            None => self.version(),
+        }
+    }
+
+    /// Whether a group has a file of a controller, which depends on the kernel's version and configuration. Groups that are there are looked at; only
+    /// where no group has the controller is one made, and removed again.
+    #[must_use]
+    pub fn has_file(&self, controller: Controller, name: &str) -> bool {
+        match self.home(controller) {
+            None => false,
+            // Roots of v1 have (nearly) all of them.
+            Some(Home::V1(mount)) => mount.join(name).exists(),
+            Some(Home::V2(mount)) => super::probe::has_file(&mount, controller, name),
+        }
     }
 
     /// v1 controllers and their mount points.
@@ -199,7 +283,7 @@ impl Hierarchies {
 }
 
 fn controllers(names: &str) -> Vec<Controller> {
-    let known = |name| Controller::ALL.into_iter().find(|controller| controller.name() == name);
+    let known = |name| Controller::ALL.into_iter().find(|known| known.name() == name || known.v1_name() == name);
     names.split_whitespace().filter_map(known).collect()
 }
 
@@ -259,12 +343,14 @@ mod tests {
 
     #[test]
     fn a_hybrid_host_is_taken_controller_by_controller() {
-        let found = Hierarchies::parse(HYBRID, "hugetlb");
+        let found = Hierarchies::parse(HYBRID, "perf_event");
         assert_eq!(found.version(), Version::Hybrid);
         assert_eq!(found.home(Controller::Memory), Some(Home::V1("/sys/fs/cgroup/memory".into())));
         assert_eq!(found.home(Controller::Freezer), None);
         assert_eq!(found.v2(), None);
-        let split = Hierarchies::parse(&HYBRID.replace("rw,pids", "rw,net_cls"), "pids hugetlb");
+        assert_eq!(Hierarchies::parse(HYBRID, "hugetlb").version_of(Controller::Hugetlb), Version::V2);
+        assert_eq!(found.version_of(Controller::Hugetlb), Version::Hybrid);
+        let split = Hierarchies::parse(&HYBRID.replace("rw,pids", "rw,net_cls"), "pids perf_event");
         assert_eq!(split.home(Controller::Pids), Some(Home::V2("/sys/fs/cgroup/unified".into())));
         assert_eq!(split.v2(), Some((Path::new("/sys/fs/cgroup/unified"), vec![Controller::Pids])));
     }
@@ -272,7 +358,7 @@ mod tests {
     #[test]
     fn a_unified_host_has_one_hierarchy() {
         let mountinfo = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate";
-        let found = Hierarchies::parse(mountinfo, "cpuset cpu io memory pids");
+        let found = Hierarchies::parse(mountinfo, "cpuset cpu io memory hugetlb pids rdma misc");
         assert_eq!(found.version(), Version::V2);
         for controller in Controller::ALL {
             assert_eq!(found.home(controller), Some(Home::V2("/sys/fs/cgroup".into())), "{controller}");
@@ -307,8 +393,9 @@ mod tests {
     #[test]
     fn a_mount_point_with_a_blank_is_read() {
         let mountinfo = r"31 30 0:27 / /mnt/a\040b\134c rw - cgroup cgroup rw,cpu";
-        let found = Hierarchies::parse(mountinfo, "");
+        let found = Hierarchies::parse(&format!("{mountinfo}\n32 30 0:28 / /b rw - cgroup cgroup rw,blkio"), "");
         assert_eq!(found.home(Controller::Cpu), Some(Home::V1(r"/mnt/a b\c".into())));
+        assert_eq!(found.home(Controller::Io), Some(Home::V1("/b".into())));
     }
 
     proptest::proptest! {

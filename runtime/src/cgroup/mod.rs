@@ -2,21 +2,31 @@
 //!
 //! [`Hierarchies::detect`] says which controller lives where. [`open`] gives the [`Cgroup`] of one container: one or two back ends
 //! (v1, v2; both on a hybrid host whose v2 side has a controller we need), each responsible for its own controllers. Every limit that is
-//! asked for is read back, and [`Effective`] is what the kernel answered.
+//! asked for is read back, and [`Effective`] is what the kernel answered. What is written is worked out by pure functions (`change.rs`, `limits.rs` of
+//! each version), so that it can be tested for every set of limits.
 //!
 //! Files are written directly, in the order and with the checks that the kernel's documents ask for. The crate `cgroups-rs` decides whether the host is
 //! unified, and is the oracle of the tests (set through ours, read through theirs); `docs/adr/0003` says why it does no more.
 
+mod change;
 mod check;
 pub mod devices;
+mod disks;
 mod entrance;
 mod error;
 mod file;
+mod flat;
 mod freeze;
 mod group;
 mod hierarchies;
+mod list;
 mod oci;
 pub mod placement;
+mod probe;
+mod range;
+mod resources;
+#[cfg(test)]
+mod translation;
 mod v1;
 mod v2;
 pub mod value;
@@ -24,6 +34,7 @@ pub mod value;
 use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,40 +44,8 @@ pub use error::CgroupError;
 pub use freeze::{Freezer, Freezing};
 pub use group::{Cgroup, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
-
-/// Limits of one container. `None` leaves the kernel's default alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Resources {
-    /// Share of CPU time under contention, 1 to 10000, kernel default 100 (cgroup-v2, `cpu.weight`).
-    pub cpu_weight: Option<u32>,
-    /// CPU time per period, microseconds, at least 1000.
-    pub cpu_quota_us: Option<u64>,
-    /// The period, microseconds, 1000 to 1000000; kernel default 100000.
-    pub cpu_period_us: Option<u64>,
-    /// Memory the container may use, bytes, page cache included.
-    pub memory_max_bytes: Option<u64>,
-    /// Processes and threads the container may have, at least 1.
-    pub pids_max: Option<u64>,
-    /// What may be done with devices, in full: the last rule that matches decides, and none means no. What is in [`Effective`] says nothing of it; that it holds is checked
-    /// when it is written.
-    pub devices: Option<Vec<devices::Rule>>,
-}
-
-/// The limits as the kernel has them after a write. `None`: unlimited, or the controller is absent and nothing was asked of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Effective {
-    /// Share of CPU time, in v2's terms (on v1 converted back from `cpu.shares`).
-    pub cpu_weight: Option<u32>,
-    /// CPU time per period, microseconds.
-    pub cpu_quota_us: Option<u64>,
-    /// The period, microseconds.
-    pub cpu_period_us: Option<u64>,
-    /// Memory limit, bytes (the kernel rounds down to pages).
-    pub memory_max_bytes: Option<u64>,
-    /// Process limit.
-    pub pids_max: Option<u64>,
-}
+pub use list::{BadList, IdList};
+pub use resources::{Cpu, Device, Effective, Hugetlb, Io, IoDevice, Memory, Rdma, Resources};
 
 /// Usage of one container, from the kernel's counters. `None`: this host does not count it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,22 +100,16 @@ pub enum OomEventKind {
     File,
 }
 
-/// Whether the kernel holds swap to what was asked.
-fn no_more(asked: u64, effective: u64) -> Result<(), CgroupError> {
-    if effective <= asked {
-        return Ok(());
-    }
-    Err(CgroupError::NotEnforced { field: "memory_max_bytes (swap)", asked, effective: effective.to_string() })
-}
-
 /// One side of a container's cgroup: the controllers that one version of cgroups has on this host.
 pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     /// Makes the directories; one that exists is fine.
     fn create(&self) -> Result<(), CgroupError>;
-    /// Writes what concerns its controllers.
-    fn write(&self, resources: &Resources) -> Result<(), CgroupError>;
-    /// Reads the limits of its controllers.
-    fn read(&self) -> Result<Effective, CgroupError>;
+    /// Writes what concerns its controllers. `before` is what it has; `None` when it has just been made.
+    fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError>;
+    /// Reads the limits of its controllers: all, or at least those that `only` asks for.
+    fn read(&self, only: Option<&Resources>) -> Result<Effective, CgroupError>;
+    /// Brings the memory limit down to what is asked, without an OOM kill: reclaims until it fits, or gives up at the deadline.
+    fn shrink(&self, resources: &Resources, before: &Effective, deadline: Instant) -> Result<(), CgroupError>;
     /// What a process enters through that was not cloned into it.
     fn entrances(&self) -> Result<Vec<Entrance>, CgroupError>;
     /// Every process in it and below it.

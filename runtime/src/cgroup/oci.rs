@@ -1,9 +1,18 @@
 //! Between the OCI specification's `linux.resources` and our model.
+//!
+//! What the specification has a field for uses it; what only v2 has stands in `unified` under the name of its file, as the specification wants it.
+//! `memory.reservation` is refused: runtimes map it to a soft limit on v1 and to `memory.low` on v2, which are not the same.
 
-use oci_spec::runtime::{LinuxCpuBuilder, LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources};
+use std::collections::HashMap;
 
+use oci_spec::runtime::{
+    LinuxBlockIoBuilder, LinuxCpu, LinuxCpuBuilder, LinuxHugepageLimitBuilder, LinuxMemory, LinuxMemoryBuilder,
+    LinuxPidsBuilder, LinuxRdma, LinuxRdmaBuilder, LinuxResources, LinuxThrottleDevice, LinuxThrottleDeviceBuilder,
+};
+
+use super::change::size_name;
 use super::devices::{self, Rule};
-use super::{CgroupError, Resources};
+use super::{CgroupError, Cpu, Device, Hugetlb, Io, IoDevice, Memory, Rdma, Resources, flat};
 
 /// `cpu.shares` of the default weight, 100.
 const SHARES_AT_DEFAULT: u64 = 1024;
@@ -24,57 +33,264 @@ pub(super) fn weight(shares: u64) -> u32 {
     u32::try_from(weight.clamp(1, 10_000)).unwrap_or(10_000)
 }
 
+/// Reads fields and gathers what is wrong with them.
+#[derive(Default)]
+struct Reader {
+    errors: Vec<CgroupError>,
+}
+
+impl Reader {
+    /// A limit of which -1 means "unlimited", as in every limit of the specification.
+    fn positive(&mut self, field: &'static str, value: Option<i64>) -> Option<u64> {
+        match value {
+            None | Some(-1) => None,
+            Some(value) => match u64::try_from(value) {
+                Ok(value) => Some(value),
+                Err(_) => {
+                    let value = value.unsigned_abs();
+                    self.errors.push(CgroupError::OutOfRange { field, value, range: "-1 or more" });
+                    None
+                }
+            },
+        }
+    }
+
+    fn refuse(&mut self, set: bool, field: &str) {
+        if set {
+            self.errors.push(CgroupError::UnsupportedField(field.to_owned()));
+        }
+    }
+
+    /// A value as text; what it cannot be is refused by name.
+    fn parsed<T: std::str::FromStr>(&mut self, field: &str, text: Option<&String>) -> Option<T> {
+        let text = text.filter(|text| !text.is_empty())?;
+        let parsed = text.trim().parse().ok();
+        self.refuse(parsed.is_none(), &format!("{field} of {text:?}"));
+        parsed
+    }
+
+    fn cpu(&mut self, cpu: &LinuxCpu) -> Cpu {
+        self.refuse(cpu.realtime_period().is_some(), "cpu.realtimePeriod");
+        self.refuse(cpu.realtime_runtime().is_some(), "cpu.realtimeRuntime");
+        self.refuse(cpu.idle().is_some_and(|idle| !(0..=1).contains(&idle)), "cpu.idle other than 0 and 1");
+        Cpu {
+            weight: cpu.shares().map(weight),
+            quota_us: self.positive("cpu.quota_us", cpu.quota()),
+            period_us: cpu.period(),
+            burst_us: cpu.burst(),
+            idle: cpu.idle().map(|idle| idle == 1),
+            cpus: self.parsed("cpu.cpus", cpu.cpus().as_ref()),
+            mems: self.parsed("cpu.mems", cpu.mems().as_ref()),
+        }
+    }
+
+    fn memory(&mut self, memory: &LinuxMemory) -> Memory {
+        self.refuse(memory.reservation().is_some(), "memory.reservation");
+        self.refuse(memory.kernel().is_some(), "memory.kernel");
+        self.refuse(memory.kernel_tcp().is_some(), "memory.kernelTCP");
+        self.refuse(memory.swappiness().is_some(), "memory.swappiness");
+        self.refuse(memory.disable_oom_killer().is_some(), "memory.disableOOMKiller");
+        self.refuse(memory.use_hierarchy().is_some(), "memory.useHierarchy");
+        self.refuse(memory.check_before_update().is_some(), "memory.checkBeforeUpdate");
+        let max_bytes = self.positive("memory.max_bytes", memory.limit());
+        // There it is the sum of both.
+        let both = self.positive("memory.swap_max_bytes", memory.swap());
+        let swap_max_bytes = match (both, max_bytes) {
+            (Some(both), Some(max)) => both.checked_sub(max),
+            (Some(_), None) | (None, _) => None,
+        };
+        self.refuse(both.is_some() && swap_max_bytes.is_none(), "memory.swap below or without memory.limit");
+        // Without a word there is none; "unlimited" cannot be had.
+        self.refuse(max_bytes.is_some() && memory.swap() == Some(-1), "memory.swap of -1 (unlimited)");
+        Memory { max_bytes, swap_max_bytes, ..Default::default() }
+    }
+
+    fn io(&mut self, io: &oci_spec::runtime::LinuxBlockIo) -> Io {
+        type Field = fn(&mut IoDevice) -> &mut Option<u64>;
+        const FIELDS: [Field; 4] = [
+            |limit| &mut limit.read_bps,
+            |limit| &mut limit.write_bps,
+            |limit| &mut limit.read_iops,
+            |limit| &mut limit.write_iops,
+        ];
+        self.refuse(io.leaf_weight().is_some(), "blockIO.leafWeight");
+        let by_device = io.weight_device().as_ref().is_some_and(|devices| !devices.is_empty());
+        self.refuse(by_device, "blockIO.weightDevice");
+        let mut devices = Vec::new();
+        let lists = [
+            io.throttle_read_bps_device(),
+            io.throttle_write_bps_device(),
+            io.throttle_read_iops_device(),
+            io.throttle_write_iops_device(),
+        ];
+        for (listed, field) in lists.into_iter().zip(FIELDS) {
+            for throttle in listed.iter().flatten() {
+                let number = |number: i64| u32::try_from(number).ok();
+                let Some((major, minor)) = number(throttle.major()).zip(number(throttle.minor())) else {
+                    self.refuse(true, "blockIO with a device number that is none");
+                    continue;
+                };
+                *field(flat::device(&mut devices, Device { major, minor })) = Some(throttle.rate());
+            }
+        }
+        // BFQ's scale, whose default is ours.
+        Io { weight: io.weight().map(u32::from), devices }
+    }
+
+    fn hugetlb(&mut self, oci: &LinuxResources) -> Vec<Hugetlb> {
+        let mut limits = Vec::new();
+        for limit in oci.hugepage_limits().iter().flatten() {
+            let size = page_size(limit.page_size());
+            self.refuse(size.is_none(), &format!("hugepageLimits of size {:?}", limit.page_size()));
+            let max = self.positive("hugetlb", Some(limit.limit()));
+            limits.extend(size.zip(max).map(|(page_size_bytes, max_bytes)| Hugetlb { page_size_bytes, max_bytes }));
+        }
+        limits
+    }
+
+    /// Limits that only v2 has, by the names of their files. Those that have a field of their own are not taken twice.
+    fn unified(&mut self, unified: &HashMap<String, String>, resources: &mut Resources) {
+        let mut sorted: Vec<_> = unified.iter().collect();
+        sorted.sort();
+        for (file, value) in sorted {
+            let memory = &mut resources.memory;
+            match file.as_str() {
+                "memory.high" => memory.high_bytes = self.number(file, value),
+                "memory.low" => memory.low_bytes = self.number(file, value),
+                "memory.min" => memory.min_bytes = self.number(file, value),
+                "memory.oom.group" => {
+                    memory.oom_group = self.number(file, value).map(|group| group == 1);
+                }
+                "io.weight" => resources.io.weight = self.parsed(file, Some(value)),
+                "misc.max" => {
+                    let limits: Vec<_> = value.lines().map(flat::misc_line).collect();
+                    self.refuse(limits.contains(&None), &format!("unified.misc.max of {value:?}"));
+                    resources.misc = limits.into_iter().flatten().collect();
+                }
+                _ => self.refuse(true, &format!("unified.{file}")),
+            }
+        }
+    }
+
+    /// A number; `max` is no limit.
+    fn number(&mut self, file: &str, value: &String) -> Option<u64> {
+        if value == "max" { None } else { self.parsed(&format!("unified.{file}"), Some(value)) }
+    }
+}
+
 impl Resources {
     /// The limits of an OCI specification.
     ///
     /// # Errors
     /// [`CgroupError::UnsupportedField`] for every field that is set and would not be enforced.
     pub fn from_oci(oci: &LinuxResources) -> Result<Self, Vec<CgroupError>> {
-        let mut errors: Vec<CgroupError> = unsupported(oci).into_iter().map(CgroupError::UnsupportedField).collect();
-        let devices = device_rules(oci, &mut errors);
-        let mut positive = |field, value: Option<i64>| match value {
-            // -1 is "unlimited" in every limit of the specification.
-            None | Some(-1) => None,
-            Some(value) => match u64::try_from(value) {
-                Ok(value) => Some(value),
-                Err(_) => {
-                    errors.push(CgroupError::OutOfRange { field, value: value.unsigned_abs(), range: "-1 or more" });
-                    None
-                }
-            },
+        let mut reader = Reader::default();
+        reader.refuse(oci.network().is_some(), "network");
+        let rdma = |limit: &LinuxRdma| Rdma { hca_handles: limit.hca_handles(), hca_objects: limit.hca_objects() };
+        let mut resources = Self {
+            cpu: oci.cpu().as_ref().map(|cpu| reader.cpu(cpu)).unwrap_or_default(),
+            memory: oci.memory().as_ref().map(|memory| reader.memory(memory)).unwrap_or_default(),
+            pids_max: reader.positive("pids.max", oci.pids().as_ref().map(|pids| pids.limit())),
+            io: oci.block_io().as_ref().map(|io| reader.io(io)).unwrap_or_default(),
+            hugetlb: reader.hugetlb(oci),
+            rdma: oci.rdma().iter().flatten().map(|(device, limit)| (device.clone(), rdma(limit))).collect(),
+            misc: std::collections::BTreeMap::new(),
+            devices: device_rules(oci, &mut reader.errors),
         };
-        let cpu = oci.cpu().as_ref();
-        let resources = Self {
-            cpu_weight: cpu.and_then(|cpu| cpu.shares()).map(weight),
-            cpu_quota_us: positive("cpu_quota_us", cpu.and_then(|cpu| cpu.quota())),
-            cpu_period_us: cpu.and_then(|cpu| cpu.period()),
-            memory_max_bytes: positive("memory_max_bytes", oci.memory().as_ref().and_then(|memory| memory.limit())),
-            pids_max: positive("pids_max", oci.pids().as_ref().map(|pids| pids.limit())),
-            devices,
-        };
-        if errors.is_empty() { Ok(resources) } else { Err(errors) }
+        if let Some(unified) = oci.unified() {
+            reader.unified(unified, &mut resources);
+        }
+        if reader.errors.is_empty() { Ok(resources) } else { Err(reader.errors) }
     }
 
     /// These limits, as an OCI specification has them.
     #[must_use]
     pub fn to_oci(&self) -> LinuxResources {
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let mut oci = LinuxResources::default();
         oci.set_devices(self.devices.as_ref().map(|rules| rules.iter().map(|rule| rule.to_oci()).collect()));
-        if self.cpu_weight.is_some() || self.cpu_quota_us.is_some() || self.cpu_period_us.is_some() {
-            let mut cpu = LinuxCpuBuilder::default().build().unwrap_or_default();
-            cpu.set_shares(self.cpu_weight.map(shares));
-            cpu.set_quota(self.cpu_quota_us.map(signed));
-            cpu.set_period(self.cpu_period_us);
-            oci.set_cpu(Some(cpu));
+        if self.cpu != Cpu::default() {
+            oci.set_cpu(Some(self.oci_cpu()));
         }
-        if let Some(bytes) = self.memory_max_bytes {
-            oci.set_memory(LinuxMemoryBuilder::default().limit(signed(bytes)).build().ok());
+        if let Some(max) = self.memory.max_bytes {
+            let swap = self.memory.swap_max_bytes.map(|swap| signed(max.saturating_add(swap)));
+            let mut memory = LinuxMemoryBuilder::default().limit(signed(max)).build().unwrap_or_default();
+            memory.set_swap(swap);
+            oci.set_memory(Some(memory));
         }
         if let Some(max) = self.pids_max {
             oci.set_pids(LinuxPidsBuilder::default().limit(signed(max)).build().ok());
         }
+        if !self.io.devices.is_empty() {
+            oci.set_block_io(self.oci_io());
+        }
+        let huge = |limit: &Hugetlb| {
+            let builder = LinuxHugepageLimitBuilder::default().page_size(size_name(limit.page_size_bytes));
+            builder.limit(signed(limit.max_bytes)).build().ok()
+        };
+        let huge: Vec<_> = self.hugetlb.iter().filter_map(huge).collect();
+        oci.set_hugepage_limits((!huge.is_empty()).then_some(huge));
+        let rdma = |limit: &Rdma| {
+            let mut builder = LinuxRdmaBuilder::default();
+            if let Some(handles) = limit.hca_handles {
+                builder = builder.hca_handles(handles);
+            }
+            if let Some(objects) = limit.hca_objects {
+                builder = builder.hca_objects(objects);
+            }
+            builder.build().unwrap_or_default()
+        };
+        let rdma: HashMap<_, _> = self.rdma.iter().map(|(device, limit)| (device.clone(), rdma(limit))).collect();
+        oci.set_rdma((!rdma.is_empty()).then_some(rdma));
+        let unified = self.oci_unified();
+        oci.set_unified((!unified.is_empty()).then_some(unified));
         oci
+    }
+
+    fn oci_cpu(&self) -> LinuxCpu {
+        let mut cpu = LinuxCpuBuilder::default().build().unwrap_or_default();
+        cpu.set_shares(self.cpu.weight.map(shares));
+        cpu.set_quota(self.cpu.quota_us.map(signed));
+        cpu.set_period(self.cpu.period_us);
+        cpu.set_burst(self.cpu.burst_us);
+        cpu.set_idle(self.cpu.idle.map(i64::from));
+        cpu.set_cpus(self.cpu.cpus.as_ref().map(ToString::to_string));
+        cpu.set_mems(self.cpu.mems.as_ref().map(ToString::to_string));
+        cpu
+    }
+
+    fn oci_io(&self) -> Option<oci_spec::runtime::LinuxBlockIo> {
+        let listed = |rate: fn(&IoDevice) -> Option<u64>| -> Vec<LinuxThrottleDevice> {
+            let throttle = |limit: &IoDevice| {
+                let builder = LinuxThrottleDeviceBuilder::default().major(limit.device.major);
+                builder.minor(limit.device.minor).rate(rate(limit)?).build().ok()
+            };
+            self.io.devices.iter().filter_map(throttle).collect()
+        };
+        LinuxBlockIoBuilder::default()
+            .throttle_read_bps_device(listed(|limit| limit.read_bps))
+            .throttle_write_bps_device(listed(|limit| limit.write_bps))
+            .throttle_read_iops_device(listed(|limit| limit.read_iops))
+            .throttle_write_iops_device(listed(|limit| limit.write_iops))
+            .build()
+            .ok()
+    }
+
+    fn oci_unified(&self) -> HashMap<String, String> {
+        let memory = &self.memory;
+        let values = [
+            ("memory.high", memory.high_bytes),
+            ("memory.low", memory.low_bytes),
+            ("memory.min", memory.min_bytes),
+            ("memory.oom.group", memory.oom_group.map(u64::from)),
+            ("io.weight", self.io.weight.map(u64::from)),
+        ];
+        let mut unified: HashMap<String, String> =
+            values.into_iter().filter_map(|(file, value)| Some((file.to_owned(), value?.to_string()))).collect();
+        if !self.misc.is_empty() {
+            let lines: Vec<String> = self.misc.iter().map(|(name, max)| format!("{name} {max}")).collect();
+            unified.insert("misc.max".to_owned(), lines.join("\n"));
+        }
+        unified
     }
 }
 
@@ -91,37 +307,16 @@ fn device_rules(oci: &LinuxResources, errors: &mut Vec<CgroupError>) -> Option<V
     Some(devices::over_default(&rules))
 }
 
-fn unsupported(oci: &LinuxResources) -> Vec<&'static str> {
-    let mut found = Vec::new();
-    let mut refuse = |set: bool, field| {
-        if set {
-            found.push(field);
-        }
-    };
-    refuse(oci.block_io().is_some(), "blockIO");
-    refuse(oci.hugepage_limits().as_ref().is_some_and(|limits| !limits.is_empty()), "hugepageLimits");
-    refuse(oci.network().is_some(), "network");
-    refuse(oci.rdma().as_ref().is_some_and(|rdma| !rdma.is_empty()), "rdma");
-    refuse(oci.unified().as_ref().is_some_and(|unified| !unified.is_empty()), "unified");
-    if let Some(memory) = oci.memory() {
-        refuse(memory.reservation().is_some(), "memory.reservation");
-        refuse(memory.swap().is_some(), "memory.swap");
-        refuse(memory.kernel().is_some(), "memory.kernel");
-        refuse(memory.kernel_tcp().is_some(), "memory.kernelTCP");
-        refuse(memory.swappiness().is_some(), "memory.swappiness");
-        refuse(memory.disable_oom_killer().is_some(), "memory.disableOOMKiller");
-        refuse(memory.use_hierarchy().is_some(), "memory.useHierarchy");
-        refuse(memory.check_before_update().is_some(), "memory.checkBeforeUpdate");
-    }
-    if let Some(cpu) = oci.cpu() {
-        refuse(cpu.burst().is_some(), "cpu.burst");
-        refuse(cpu.idle().is_some(), "cpu.idle");
-        refuse(cpu.cpus().is_some(), "cpu.cpus");
-        refuse(cpu.mems().is_some(), "cpu.mems");
-        refuse(cpu.realtime_period().is_some(), "cpu.realtimePeriod");
-        refuse(cpu.realtime_runtime().is_some(), "cpu.realtimeRuntime");
-    }
-    found
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The bytes of `2MB`.
+fn page_size(name: &str) -> Option<u64> {
+    let (number, shift) = [("KB", 10), ("MB", 20), ("GB", 30)]
+        .into_iter()
+        .find_map(|(unit, shift)| Some((name.strip_suffix(unit)?, shift)))?;
+    number.parse::<u64>().ok().filter(|number| *number <= 1 << 20).map(|number| number << shift)
 }
 
 #[cfg(test)]
@@ -136,16 +331,19 @@ mod tests {
 
     #[test]
     fn what_is_not_enforced_is_refused_by_name() {
-        let json = r#"{"memory": {"limit": 1048576, "swap": 7}, "cpu": {"cpus": "0", "quota": -1}, "blockIO": {"weight": 5}, "pids": {"limit": -5}}"#;
+        let json = r#"{"memory": {"limit": 1048576, "swap": 7, "reservation": 4096}, "cpu": {"cpus": "0-", "quota": -1}, "blockIO": {"leafWeight": 5},
+            "pids": {"limit": -5}, "unified": {"memory.zswap.max": "1"}}"#;
         let oci: LinuxResources = serde_json::from_str(json).unwrap();
         let text: Vec<String> = Resources::from_oci(&oci).unwrap_err().iter().map(ToString::to_string).collect();
         assert_eq!(
             text,
             [
-                "linux.resources.blockIO is not supported",
-                "linux.resources.memory.swap is not supported",
-                "linux.resources.cpu.cpus is not supported",
-                "pids_max is 5, it must be -1 or more",
+                "linux.resources.cpu.cpus of \"0-\" is not supported",
+                "linux.resources.memory.reservation is not supported",
+                "linux.resources.memory.swap below or without memory.limit is not supported",
+                "pids.max is 5, it must be -1 or more",
+                "linux.resources.blockIO.leafWeight is not supported",
+                "linux.resources.unified.memory.zswap.max is not supported",
             ]
         );
     }
@@ -157,10 +355,7 @@ mod tests {
         }
 
         #[test]
-        fn resources_survive_oci(weight in proptest::option::of(1_u32..=10_000), quota in proptest::option::of(1_000_u64..1 << 40),
-            period in proptest::option::of(1_000_u64..=1_000_000), memory in proptest::option::of(4096_u64..1 << 60), pids in proptest::option::of(1_u64..4_194_304), devices: bool) {
-            let devices = devices.then(devices::default_rules);
-            let asked = Resources { cpu_weight: weight, cpu_quota_us: quota, cpu_period_us: period, memory_max_bytes: memory, pids_max: pids, devices };
+        fn resources_survive_oci(asked in super::super::translation::resources()) {
             let json = serde_json::to_string(&asked.to_oci()).unwrap();
             let oci: LinuxResources = serde_json::from_str(&json).unwrap();
             proptest::prop_assert_eq!(Resources::from_oci(&oci).unwrap(), asked);

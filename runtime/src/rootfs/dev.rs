@@ -1,18 +1,19 @@
 //! `/dev`: the devices and links every program expects (OCI runtime specification, config-linux, "Default Devices"), and those that the specification names.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use nix::fcntl::{AtFlags, OFlag, open};
-use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, fstat, fstatat, makedev, mknodat};
+use nix::fcntl::AtFlags;
+use nix::sys::stat::{Mode, SFlag, fstatat, makedev, mknodat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::Spec;
 
 use super::device::Device;
 use super::inside::{Inside, Kind, failure, proc_path};
 use super::{During as _, Outcome};
+use crate::namespaces::ids::Ids;
 
 /// Name, major and minor number (Documentation/admin-guide/devices.txt).
 const DEVICES: [(&str, u32, u32); 6] =
@@ -26,48 +27,36 @@ const LINKS: [(&str, &str); 5] = [
     ("ptmx", "pts/ptmx"),
 ];
 
-/// How nodes come into `/dev`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Nodes {
-    /// By mknod(2).
-    Made,
-    /// The host's own, bound onto an empty file: in a user namespace the kernel lets nobody make devices (user_namespaces(7)). They keep
-    /// the host's owner and mode.
-    Bound,
-}
-
-impl Nodes {
-    fn put(self, inside: &Inside, device: &Device) -> Outcome<()> {
-        match self {
-            // Anybody may make a FIFO.
-            Self::Bound if device.kind != SFlag::S_IFIFO => bind(inside, device),
-            Self::Made | Self::Bound => make(inside, device),
-        }
-    }
-}
-
-/// Fills `/dev`, which is a fresh tmpfs by now. The umask must be clear.
-pub(super) fn populate(inside: &Inside, nodes: Nodes) -> Outcome<()> {
+/// Fills `/dev`, which is a fresh tmpfs by now, with the default devices and those that a specification names. Their owners are shown by `ids` where the
+/// container has its own: nodes that are made inside a user namespace open nothing (mknod(2)), so they are made outside of it. The umask must be clear.
+pub(super) fn populate(inside: &Inside, spec: &Spec, ids: Option<&Ids>) -> Outcome<()> {
     let dev = inside.target(Path::new("/dev"), Kind::Directory)?;
+    let (root, group) = shown(ids, 0, 0);
     for (name, major, minor) in DEVICES {
         let path = Path::new("/dev").join(name);
         let mode = Mode::from_bits_truncate(0o666);
-        nodes.put(inside, &Device { path, kind: SFlag::S_IFCHR, major, minor, mode, uid: 0, gid: 0 })?;
+        make(inside, &Device { path, kind: SFlag::S_IFCHR, major, minor, mode, uid: root, gid: group })?;
     }
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).during("make the link", name)?;
+        own(&dev, name.as_ref(), root, group).during("make the link", name)?;
+    }
+    let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
+    for device in devices.into_iter().flatten() {
+        let mut device = Device::of(device).map_err(|why| failure("make the device", device.path(), why))?;
+        (device.uid, device.gid) = shown(ids, device.uid, device.gid);
+        make(inside, &device)?;
     }
     Ok(())
 }
 
-/// Adds the devices that a specification names.
-pub(super) fn add(inside: &Inside, nodes: Nodes, spec: &Spec) -> Outcome<()> {
-    let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_ref());
-    for device in devices.into_iter().flatten() {
-        let device = Device::of(device).map_err(|why| failure("make the device", device.path(), why))?;
-        nodes.put(inside, &device)?;
-    }
-    Ok(())
+fn shown(ids: Option<&Ids>, uid: u32, gid: u32) -> (u32, u32) {
+    ids.map_or((uid, gid), |ids| (ids.users.shown(uid), ids.groups.shown(gid)))
+}
+
+fn own(directory: &OwnedFd, name: &OsStr, uid: u32, gid: u32) -> nix::Result<()> {
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    fchownat(directory, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
 /// Makes a node. One that is there must be the same device, and gets the owner and mode that are asked for.
@@ -88,8 +77,7 @@ fn make(inside: &Inside, device: &Device) -> Outcome<()> {
         }
         made => made.during(stage, subject())?,
     }
-    let owner = (Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)));
-    fchownat(&directory, name, owner.0, owner.1, AtFlags::AT_SYMLINK_NOFOLLOW).during(stage, subject())
+    own(&directory, name, device.uid, device.gid).during(stage, subject())
 }
 
 /// By a path that leads to the node itself: opening a device would do something, and fchmod(2) takes no descriptor that only points (open(2), O_PATH).
@@ -102,48 +90,14 @@ fn set_mode(inside: &Inside, device: &Device) -> Outcome<()> {
     fs::set_permissions(proc_path(&found), permissions).during(stage, device.path.display())
 }
 
-/// Binds the host's node of a device.
-fn bind(inside: &Inside, device: &Device) -> Outcome<()> {
-    let stage = "bind the device";
-    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let path = on_host(device).ok_or_else(|| failure(stage, &device.path, "the host has no node of it in /dev"))?;
-    let source = open(&path, flags, Mode::empty()).during(stage, path.display())?;
-    // What was looked at and what is bound are one only if the descriptor says so.
-    let found = fstat(&source).during(stage, path.display())?;
-    if found.st_rdev != makedev(device.major.into(), device.minor.into()) {
-        return Err(failure(stage, &path, "it was exchanged while it was looked at"));
-    }
-    let target = inside.target(&device.path, Kind::File)?;
-    let (from, onto) = (proc_path(&source), proc_path(&target));
-    mount(Some(from.as_str()), onto.as_str(), None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .during(stage, device.path.display())
-}
-
-/// Where the host has a node of this device: at the same path, or where the kernel says (sysfs, `DEVNAME`).
-fn on_host(device: &Device) -> Option<PathBuf> {
-    let folder = if device.kind == SFlag::S_IFBLK { "block" } else { "char" };
-    let number = makedev(device.major.into(), device.minor.into());
-    let is_it = |path: &PathBuf| {
-        fs::symlink_metadata(path).is_ok_and(|found| {
-            let kind = if device.kind == SFlag::S_IFBLK {
-                found.file_type().is_block_device()
-            } else {
-                found.file_type().is_char_device()
-            };
-            kind && found.rdev() == number
-        })
-    };
-    let named = || {
-        let event = fs::read_to_string(format!("/sys/dev/{folder}/{}:{}/uevent", device.major, device.minor)).ok()?;
-        let name = event.lines().find_map(|line| line.strip_prefix("DEVNAME="))?;
-        Some(Path::new("/dev").join(name))
-    };
-    Some(device.path.clone()).filter(is_it).or_else(|| named().filter(is_it))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
+    use nix::mount::{MsFlags, mount};
+
     use super::*;
+    use crate::namespaces::ids::Map;
 
     /// Runs in a mount namespace of its own, with a root that has nothing but a `/dev`; gives the path of that. Needs root.
     fn in_a_root(check: impl FnOnce(&Inside, &Path) + Send + 'static) {
@@ -165,26 +119,26 @@ mod tests {
         Device { path: path.into(), kind, major, minor, mode: Mode::from_bits_truncate(mode), uid: 7, gid: 8 }
     }
 
-    fn number(path: &Path) -> u64 {
-        fs::symlink_metadata(path).unwrap().rdev()
-    }
-
     #[test]
-    fn both_ways_give_the_same_devices() {
-        for nodes in [Nodes::Made, Nodes::Bound] {
-            in_a_root(move |inside, dev| {
-                populate(inside, nodes).unwrap();
-                for (name, major, minor) in DEVICES {
-                    assert_eq!(number(&dev.join(name)), makedev(major.into(), minor.into()), "{nodes:?} {name}");
-                }
-                assert_eq!(fs::read_link(dev.join("stdout")).unwrap(), Path::new("/proc/self/fd/1"));
-                // Under another name than the host's, and below a directory that has to be made.
-                nodes.put(inside, &device("/dev/deep/nothing", SFlag::S_IFCHR, 1, 3, 0o640)).unwrap();
-                fs::write(dev.join("deep/nothing"), "x").unwrap();
-                nodes.put(inside, &device("/dev/pipe", SFlag::S_IFIFO, 0, 0, 0o600)).unwrap();
-                assert!(fs::metadata(dev.join("pipe")).unwrap().file_type().is_fifo());
-            });
-        }
+    fn the_default_devices_and_links_belong_to_the_containers_root() {
+        in_a_root(|inside, dev| {
+            let users = Map::parse("0 70000 10").unwrap();
+            let ids = Ids { users: users.clone(), groups: users };
+            let json = r#"{"ociVersion": "1.2.0", "linux": {"devices": [{"path": "/dev/deep/nothing", "type": "c", "major": 1, "minor": 3,
+                "fileMode": 416, "uid": 2, "gid": 3}, {"path": "/dev/pipe", "type": "p"}]}}"#;
+            populate(inside, &serde_json::from_str(json).unwrap(), Some(&ids)).unwrap();
+            for (name, major, minor) in DEVICES {
+                let found = fs::symlink_metadata(dev.join(name)).unwrap();
+                assert_eq!((found.rdev(), found.uid()), (makedev(major.into(), minor.into()), 70_000), "{name}");
+            }
+            assert_eq!(fs::read_link(dev.join("stdout")).unwrap(), Path::new("/proc/self/fd/1"));
+            assert_eq!(fs::symlink_metadata(dev.join("stdout")).unwrap().gid(), 70_000);
+            // Under another name than the host's, and below a directory that has to be made.
+            let found = fs::metadata(dev.join("deep/nothing")).unwrap();
+            assert_eq!((found.uid(), found.gid(), found.mode() & 0o777), (70_002, 70_003, 0o640));
+            fs::write(dev.join("deep/nothing"), "x").unwrap();
+            assert!(fs::metadata(dev.join("pipe")).unwrap().file_type().is_fifo());
+        });
     }
 
     #[test]
@@ -213,14 +167,6 @@ mod tests {
                 let failure = make(inside, &other).unwrap_err();
                 assert!(failure.source.to_string().contains("something else"), "{failure:?}");
             }
-        });
-    }
-
-    #[test]
-    fn a_device_that_the_host_has_not_cannot_be_bound() {
-        in_a_root(|inside, _| {
-            let failure = bind(inside, &device("/dev/x", SFlag::S_IFBLK, 4000, 77, 0o600)).unwrap_err();
-            assert!(failure.source.to_string().contains("no node"), "{failure:?}");
         });
     }
 }

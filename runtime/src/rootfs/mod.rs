@@ -101,13 +101,31 @@ pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapp
     for step in mounts(&plan.spec) {
         let step = step?;
         if step.is_the_hosts(namespaces) {
-            made.push(step.unattached(mapped)?);
+            made.push(if step.is_dev() {
+                dev_of(&step, &plan.spec, scratch, mapped)?
+            } else {
+                step.unattached(mapped)?
+            });
         }
     }
     if made.len() > crate::sys::FDS_MAX {
         return Err(inside::failure("mount", Path::new("/"), "more than 252 mounts are the host's"));
     }
     Ok(made)
+}
+
+/// A `/dev` with its devices, for a container that cannot make any: a directory in the tmpfs that the specification describes, so that its owner can be the
+/// container's root. `scratch` is any directory to mount it on for the moment.
+fn dev_of(step: &Step<'_>, spec: &Spec, scratch: &Path, mapped: &Mapped) -> Outcome<OwnedFd> {
+    step.mount_on(scratch)?;
+    let path = scratch.join("dev");
+    std::fs::create_dir(&path).during("make", path.display())?;
+    let (uid, gid) = (mapped.ids.users.shown(0), mapped.ids.groups.shown(0));
+    std::os::unix::fs::chown(&path, Some(uid), Some(gid)).during("make", path.display())?;
+    dev::populate(&inside::Inside::open(scratch)?, spec, Some(&mapped.ids))?;
+    let tree = mapped::copy(&path, false, 0, None)?;
+    umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
+    Ok(tree)
 }
 
 /// Makes the root and everything in it that does not depend on the container's cgroup. `given` are the mounts of [`prepare`].
@@ -138,10 +156,9 @@ pub(crate) fn build(
         step.carry_out(&inside, tree)?;
     }
     // Only into a /dev of the container's own; an image's is left as it is.
-    if plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
-        let nodes = if maps_ids { dev::Nodes::Bound } else { dev::Nodes::Made };
-        dev::populate(&inside, nodes)?;
-        dev::add(&inside, nodes, &plan.spec)?;
+    // The supervisor has filled that of a container with ids of its own.
+    if !maps_ids && plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
+        dev::populate(&inside, &plan.spec, None)?;
     }
     Ok(Root {
         inside,

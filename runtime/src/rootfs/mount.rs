@@ -42,11 +42,24 @@ impl<'a> Step<'a> {
         Ok(Self { destination: mount.destination(), source, kind, options })
     }
 
-    /// Whether what is mounted is the host's, so that a container with ids of its own has no right to mount it: binds, and `/sys` when the network it shows
-    /// is not the container's.
+    /// Whether what is mounted is the host's, so that a container with ids of its own has no right to mount it: binds, `/sys` when the network it shows
+    /// is not the container's, and `/dev`, whose devices it cannot make.
     pub(super) fn is_the_hosts(&self, namespaces: &Namespaces) -> bool {
         let foreign_sys = self.kind == "sysfs" && !namespaces.is_new(LinuxNamespaceType::Network);
-        self.options.bind.is_some() || foreign_sys
+        self.options.bind.is_some() || foreign_sys || self.is_dev()
+    }
+
+    /// Whether it is a `/dev` of the container's own.
+    pub(super) fn is_dev(&self) -> bool {
+        self.kind == "tmpfs" && self.destination == Path::new("/dev")
+    }
+
+    /// Mounts its file system on a path of the host's.
+    pub(super) fn mount_on(&self, path: &Path) -> Outcome<()> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let place = open(path, flags, Mode::empty()).during("open", path.display())?;
+        let made = attach::new_mount(self.kind, self.source, &self.options, &self.destination.display().to_string())?;
+        sys::attach_mount(made.as_fd(), place.as_fd()).during("mount", self.destination.display())
     }
 
     /// The host's side of it, with its attributes, attached nowhere.

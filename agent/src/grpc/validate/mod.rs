@@ -14,7 +14,7 @@ use tonic_types::FieldViolation;
 
 pub(super) use name::container_name;
 pub(super) use request::{digest, duration, page, precondition, request_id};
-pub(super) use resources::{resources, supported};
+pub(super) use resources::{resources, room_for_init, supported};
 pub(super) use spec::{looks_at_the_host, spec};
 
 use super::status::Refusal;

@@ -8,7 +8,7 @@ use super::devices::devices;
 use super::mounts::{image, mounts, overlay};
 use super::process::process;
 use super::security::security;
-use super::{Violations, duration, namespaces, resources};
+use super::{Violations, duration, namespaces, resources, room_for_init};
 use crate::host::{Host, IdRanges};
 use crate::workload::Namespaces;
 
@@ -41,7 +41,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     identity(spec, violations);
     namespaces::namespaces(name, spec, violations);
     if let Some(limits) = &spec.resources {
-        resources(limits, host.memory_bytes, violations);
+        resources("spec.resources", limits, host.memory_bytes, violations);
         devices(&limits.devices, violations);
     }
     if let Some(rootfs) = &spec.rootfs {
@@ -56,10 +56,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
         violations.require(valid, field, "is not a value this version knows");
     };
     known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
-    let pids = spec.resources.as_ref().and_then(|resources| resources.pids).and_then(|pids| pids.max);
-    let room = spec.init() == v1::InitMode::Direct || pids != Some(1);
-    let text = "must be at least 2: Tweendeck's init is one process; or choose INIT_MODE_DIRECT";
-    violations.require(room, "spec.resources.pids.max", text);
+    room_for_init("spec.resources", spec.init(), spec.resources.as_ref(), violations);
     known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
     violations.require(
         (0..=64).contains(&spec.stop_signal),

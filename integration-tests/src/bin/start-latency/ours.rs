@@ -94,7 +94,7 @@ impl<'a> Ours<'a> {
     pub(crate) fn asked(&self, command: &[&str]) -> ContainerSpec {
         let limits = Resources {
             cpu: Some(CpuResources { limit_millis: Some(CPU_MILLIS), ..Default::default() }),
-            memory: Some(MemoryResources { max_bytes: Some(MEMORY_BYTES) }),
+            memory: Some(MemoryResources { max_bytes: Some(MEMORY_BYTES), ..Default::default() }),
             pids: Some(PidsResources { max: Some(PIDS) }),
             ..Default::default()
         };

@@ -1,6 +1,8 @@
 //! cgroup v1: each controller in a directory of its own (Documentation/admin-guide/cgroup-v1).
 
-mod limits;
+mod cpuset;
+pub(super) mod limits;
+mod shrink;
 mod stats;
 
 use std::collections::BTreeMap;
@@ -8,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -21,6 +24,8 @@ pub(super) struct V1 {
     directories: BTreeMap<Controller, PathBuf>,
     mounts: Vec<PathBuf>,
     path: String,
+    /// Where cpuset is mounted.
+    cpuset: Option<PathBuf>,
 }
 
 impl V1 {
@@ -29,7 +34,8 @@ impl V1 {
         mounts.sort_unstable();
         mounts.dedup();
         let directories = controllers.iter().map(|(controller, mount)| (*controller, mount.join(path))).collect();
-        Self { directories, mounts, path: path.to_owned() }
+        let cpuset = controllers.get(&Controller::Cpuset).cloned();
+        Self { directories, mounts, path: path.to_owned(), cpuset }
     }
 
     fn directory(&self, controller: Controller) -> Option<&Path> {
@@ -47,15 +53,25 @@ impl Backend for V1 {
         for mount in &self.mounts {
             file::make(mount, &self.path)?;
         }
-        Ok(())
+        match self.cpuset.as_deref() {
+            Some(mount) => cpuset::fill(mount, &self.path),
+            None => Ok(()),
+        }
     }
 
-    fn write(&self, resources: &Resources) -> Result<(), CgroupError> {
-        limits::write(self, resources)
+    fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {
+        limits::write(self, resources, before)
     }
 
-    fn read(&self) -> Result<Effective, CgroupError> {
-        limits::read(self)
+    fn read(&self, only: Option<&Resources>) -> Result<Effective, CgroupError> {
+        limits::read(self, only)
+    }
+
+    fn shrink(&self, resources: &Resources, before: &Effective, deadline: Instant) -> Result<(), CgroupError> {
+        match self.directory(Controller::Memory) {
+            Some(directory) => shrink::shrink(directory, resources, before, deadline),
+            None => Ok(()),
+        }
     }
 
     fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {

@@ -1,6 +1,8 @@
 //! cgroup v2: one directory (Documentation/admin-guide/cgroup-v2.rst).
 
-mod limits;
+pub(super) mod limits;
+mod protection;
+mod shrink;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -9,6 +11,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Instant;
 
 use super::{
     Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
@@ -34,16 +37,16 @@ impl V2 {
         self.controllers.contains(&controller)
     }
 
-    /// Hands our controllers down from the mount point to the container's parent, top first: a child can only have what its
+    /// Hands controllers down from the mount point to the container's parent, top first: a child can only have what its
     /// parent distributes. Writing what is there already changes nothing.
-    fn distribute(&self) -> Result<(), CgroupError> {
+    fn distribute(&self, wanted: &[Controller]) -> Result<(), CgroupError> {
         // The kernel distributes no devices: they are a program of the cgroup's own.
-        let wanted: Vec<Controller> =
-            self.controllers.iter().copied().filter(|controller| *controller != Controller::Devices).collect();
-        let names: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();
-        if names.is_empty() {
+        let handed_down = |controller: &Controller| *controller != Controller::Devices && self.has(*controller);
+        let wanted: Vec<Controller> = wanted.iter().copied().filter(handed_down).collect();
+        if wanted.is_empty() {
             return Ok(());
         }
+        let names: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();
         let mut directory = self.mount.clone();
         for component in Path::new(&self.path).components() {
             let enabled = file::read(&directory, "cgroup.subtree_control")?;
@@ -57,20 +60,34 @@ impl V2 {
     }
 }
 
+/// What every container has, because its use is counted. The other controllers cost something in every group, and come when a limit needs them,
+/// also while the container runs.
+const ALWAYS: [Controller; 4] = [Controller::Cpu, Controller::Memory, Controller::Pids, Controller::Io];
+
 impl Backend for V2 {
     fn create(&self) -> Result<(), CgroupError> {
         let parent = Path::new(&self.path).parent().and_then(Path::to_str).unwrap_or_default();
         file::make(&self.mount, parent)?;
-        self.distribute()?;
+        self.distribute(&ALWAYS)?;
         file::make(&self.mount, &self.path).map(drop)
     }
 
-    fn write(&self, resources: &Resources) -> Result<(), CgroupError> {
-        limits::write(self, resources)
+    fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {
+        let more: Vec<_> = resources.controllers().into_iter().filter(|needed| !ALWAYS.contains(needed)).collect();
+        self.distribute(&more)?;
+        limits::write(self, resources, before)?;
+        protection::hand_up(self, resources, before)
     }
 
-    fn read(&self) -> Result<Effective, CgroupError> {
-        limits::read(self)
+    fn read(&self, only: Option<&Resources>) -> Result<Effective, CgroupError> {
+        limits::read(self, only)
+    }
+
+    fn shrink(&self, resources: &Resources, before: &Effective, deadline: Instant) -> Result<(), CgroupError> {
+        if self.has(Controller::Memory) {
+            shrink::shrink(&self.directory, resources, before, deadline)?;
+        }
+        Ok(())
     }
 
     fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
@@ -138,7 +155,8 @@ impl Backend for V2 {
     }
 
     fn remove(&self) -> Result<(), CgroupError> {
-        file::remove(&self.directory)
+        file::remove(&self.directory)?;
+        protection::take_back(self)
     }
 
     fn clone_target(&self) -> Option<BorrowedFd<'_>> {

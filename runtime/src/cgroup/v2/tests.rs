@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::cgroup::{Controller, Resources, Stats, file};
+use crate::cgroup::{Controller, Cpu, Memory, Resources, Stats, file};
 
 const ALL: &str = "cpu memory pids";
 
@@ -46,34 +46,27 @@ fn controllers_are_handed_down_to_the_parent_and_no_further() {
 fn limits_are_written_as_the_kernel_wants_them() {
     let files = ["cpu.weight", "cpu.max", "memory.max", "memory.swap.max", "pids.max"];
     let fake = Fake::new(&files.map(|name| (name, "")));
-    let resources = Resources {
-        cpu_weight: Some(50),
-        cpu_quota_us: Some(25_000),
-        cpu_period_us: Some(100_000),
-        memory_max_bytes: Some(64 << 20),
-        pids_max: Some(20),
-        ..Default::default()
-    };
-    fake.side.write(&resources).unwrap();
+    let cpu = Cpu { weight: Some(50), quota_us: Some(25_000), period_us: Some(100_000), ..Default::default() };
+    let memory = Memory { max_bytes: Some(64 << 20), ..Default::default() };
+    let resources = Resources { cpu, memory, pids_max: Some(20), ..Default::default() };
+    fake.side.write(&resources, None).unwrap();
     assert_eq!(files.map(|name| fake.content(name)), ["50", "25000 100000", "67108864", "0", "20"]);
-    let effective = fake.side.read().unwrap();
-    assert_eq!(
-        (effective.cpu_weight, effective.cpu_quota_us, effective.cpu_period_us),
-        (Some(50), Some(25_000), Some(100_000))
-    );
-    assert_eq!((effective.memory_max_bytes, effective.pids_max), (Some(64 << 20), Some(20)));
+    let effective = fake.side.read(Some(&resources)).unwrap();
+    assert_eq!(effective, resources, "nothing else is read");
+    assert_eq!(fake.side.read(None).unwrap().memory.swap_max_bytes, Some(0));
 }
 
 #[test]
 fn no_limit_reads_as_none_and_nothing_asked_writes_nothing() {
     let files = [("cpu.weight", "100\n"), ("cpu.max", "max 100000\n"), ("memory.max", "max\n"), ("pids.max", "max\n")];
     let fake = Fake::new(&files);
-    fake.side.write(&Resources::default()).unwrap();
+    fake.side.write(&Resources::default(), None).unwrap();
     for (name, content) in files {
         assert_eq!(fake.content(name), content);
     }
-    let effective = fake.side.read().unwrap();
-    let expected = Effective { cpu_weight: Some(100), cpu_period_us: Some(100_000), ..Default::default() };
+    let effective = fake.side.read(None).unwrap();
+    let cpu = Cpu { weight: Some(100), period_us: Some(100_000), ..Default::default() };
+    let expected = Effective { cpu, ..Default::default() };
     assert_eq!(effective, expected);
 }
 

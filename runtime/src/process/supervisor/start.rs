@@ -192,9 +192,9 @@ fn v1_mounts(hierarchies: &Hierarchies) -> Vec<String> {
         match by_mount.iter_mut().find(|(path, _)| *path == mount) {
             Some((_, names)) => {
                 names.push(',');
-                names.push_str(controller.name());
+                names.push_str(controller.v1_name());
             }
-            None => by_mount.push((mount, controller.name().to_owned())),
+            None => by_mount.push((mount, controller.v1_name().to_owned())),
         }
     }
     by_mount.into_iter().map(|(_, names)| names).collect()

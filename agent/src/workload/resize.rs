@@ -1,0 +1,174 @@
+//! Other limits for a container that exists.
+//!
+//! Of one that runs, the limits are written down first, together with those they replace; then the kernel gets them, in a task of its own, because
+//! making room for a smaller memory limit takes its time and signals must not wait for that; then it is written down that it has them, or the
+//! old ones come back. An agent that finds limits whose fate is unknown goes on from there: it gives them to the kernel (again).
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tweendeck_proto::v1;
+use tweendeck_runtime::cgroup::{self, CgroupError, Effective};
+
+use super::actor::{Actor, ShuttingDown};
+use super::command::{Accepted, CommandError};
+use super::limits::{effective_resources, limits};
+use crate::causes::causes;
+use crate::journal::{JournalError, Record, Request};
+use crate::{adoption, blocking, tasks};
+
+/// How long memory may take to be reclaimed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Limits on their way to the kernel.
+pub(super) struct Resizing {
+    outcome: oneshot::Receiver<Outcome>,
+    caller: Option<Caller>,
+}
+
+/// Who asked.
+struct Caller {
+    request: Option<Request>,
+    reply: oneshot::Sender<Result<Accepted, CommandError>>,
+}
+
+/// What the kernel has now; `None` when the container has ended meanwhile. Or why it kept the old limits.
+pub(super) type Outcome = Result<Option<Effective>, CommandError>;
+
+/// Waits for the outcome of what is under way; for ever when nothing is.
+pub(super) async fn outcome(resizing: &mut Option<Resizing>) -> Outcome {
+    match resizing {
+        Some(resizing) => {
+            let lost = || Err(CommandError::Resize { why: "its task has ended".to_owned() });
+            (&mut resizing.outcome).await.unwrap_or_else(|_| lost())
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A record with other limits, which remembers the old ones until it is known that the kernel has taken the new ones.
+pub(super) fn with_limits(record: &mut Record, resources: &v1::Resources, runs: bool) {
+    let spec = record.container.spec.get_or_insert_default();
+    // Devices are no limit that can be replaced: their nodes are where the container put them.
+    let devices = spec.resources.as_ref().map(|old| old.devices.clone()).unwrap_or_default();
+    let old = std::mem::replace(&mut spec.resources, some(v1::Resources { devices, ..resources.clone() }));
+    record.replaced = runs.then(|| old.unwrap_or_default());
+}
+
+/// Nothing asked is no message at all, as in a specification that says nothing.
+fn some(resources: v1::Resources) -> Option<v1::Resources> {
+    (resources != v1::Resources::default()).then_some(resources)
+}
+
+impl Actor {
+    /// A caller's limits for a container that runs: durable, then on their way.
+    pub(super) async fn resize(
+        &mut self,
+        next: Record,
+        request: Option<Request>,
+        reply: oneshot::Sender<Result<Accepted, CommandError>>,
+    ) -> Result<(), ShuttingDown> {
+        // The request itself is remembered when it has been carried out: one that fails has changed nothing, and may be tried again.
+        if let Err(error) = self.commit(next, None).await {
+            let closed = matches!(error, JournalError::Closed);
+            let _ = reply.send(Err(error.into()));
+            return if closed { Err(ShuttingDown) } else { Ok(()) };
+        }
+        self.apply_limits(Some(Caller { request, reply }))
+    }
+
+    /// The limits that are written down, again: the kernel may have others, or somebody may have changed them.
+    pub(super) async fn apply_again(&mut self) -> Result<(), ShuttingDown> {
+        self.settle().await?;
+        self.apply_limits(None)
+    }
+
+    fn apply_limits(&mut self, caller: Option<Caller>) -> Result<(), ShuttingDown> {
+        let (sender, outcome) = oneshot::channel();
+        self.resizing = Some(Resizing { outcome, caller });
+        let host = self.around.host.clone();
+        let record = self.record.clone();
+        tasks::spawn("resize", async move {
+            let replaced = blocking::run(move || {
+                let done = replace(&host.hierarchies, &record);
+                if done.is_ok() {
+                    // What the next agent has if the store is lost.
+                    let settled = Record { replaced: None, ..record };
+                    adoption::leave_copy(&host.paths(settled.name()), &settled.encode());
+                }
+                done
+            });
+            let lost = |error: &dyn std::error::Error| Err(CommandError::Resize { why: error.to_string() });
+            // Nobody is there any more when the agent goes down; the next one goes on.
+            let _ = sender.send(replaced.await.unwrap_or_else(|error| lost(&error)));
+        });
+        Ok(())
+    }
+
+    /// Waits until nothing is on its way to the kernel: what follows must not meet it there.
+    pub(super) async fn settle(&mut self) -> Result<(), ShuttingDown> {
+        if self.resizing.is_none() {
+            return Ok(());
+        }
+        let outcome = outcome(&mut self.resizing).await;
+        self.resized(outcome).await
+    }
+
+    /// The kernel has taken the limits, or has not.
+    pub(super) async fn resized(&mut self, outcome: Outcome) -> Result<(), ShuttingDown> {
+        let caller = self.resizing.take().and_then(|resizing| resizing.caller);
+        let mut next = self.record.clone();
+        let old = next.replaced.take();
+        let answer = match outcome {
+            Ok(effective) => {
+                if let Some(effective) = effective.filter(|_| next.state.is_live()) {
+                    next.status_mut().effective = Some(effective_resources(&effective));
+                }
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(container = next.name(), error = causes(&error), "the kernel does not take its limits");
+                if let Some(old) = old {
+                    next.container.spec.get_or_insert_default().resources = some(old);
+                }
+                Err(error)
+            }
+        };
+        let request = caller.as_ref().filter(|_| answer.is_ok()).and_then(|caller| caller.request.clone());
+        let stored = self.write_down(next, request).await;
+        if let Some(Caller { reply, .. }) = caller {
+            // A caller that has gone away does not undo what was done.
+            let _ = reply.send(answer.and(stored.clone()));
+        }
+        if matches!(stored, Err(CommandError::Journal(JournalError::Closed))) { Err(ShuttingDown) } else { Ok(()) }
+    }
+
+    async fn write_down(&mut self, next: Record, request: Option<Request>) -> Result<Accepted, CommandError> {
+        if next == self.record {
+            return self.remember(request).await;
+        }
+        match self.commit(next.clone(), request).await {
+            Ok(record) => Ok(record.map_or_else(|| self.accepted(), Accepted::Now)),
+            Err(error) => {
+                // It has happened, whatever the store says. That the request was carried out is not remembered; its caller is told.
+                if !matches!(error, JournalError::Closed) {
+                    let _ = self.store(next, Vec::new()).await;
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// Gives the kernel the limits of a record.
+fn replace(hierarchies: &cgroup::Hierarchies, record: &Record) -> Outcome {
+    let failed = |error: &dyn std::error::Error| CommandError::Resize { why: causes(error) };
+    let resources = limits(record.spec().resources.as_ref()).map_err(|error| failed(&error))?;
+    let cgroup = cgroup::open(hierarchies, record.cgroup_path()).map_err(|error| failed(&error))?;
+    match cgroup.replace(&resources, PATIENCE) {
+        Ok(effective) => Ok(Some(effective)),
+        Err(CgroupError::InUse { usage, limit }) => Err(CommandError::MemoryInUse { usage, limit }),
+        Err(error) if error.is_gone() && cgroup.effective().is_err_and(|error| error.is_gone()) => Ok(None),
+        Err(error) => Err(failed(&error)),
+    }
+}

@@ -1,0 +1,69 @@
+//! `memory.low` and `memory.min` protect a group no further than its parents are protected (cgroup-v2.rst), so what containers ask for is summed up in
+//! the groups above them.
+
+use std::path::{Path, PathBuf};
+
+use super::V2;
+use crate::cgroup::{CgroupError, Controller, Effective, Resources, file};
+
+const FILES: [&str; 2] = ["memory.low", "memory.min"];
+
+/// Brings the groups above up to the sum of what is protected in them, if the container asks for protection or had some.
+pub(super) fn hand_up(side: &V2, asked: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {
+    let protects = |limits: &Resources| {
+        limits.memory.low_bytes.is_some_and(|low| low > 0) || limits.memory.min_bytes.is_some_and(|min| min > 0)
+    };
+    if !side.has(Controller::Memory) || !(protects(asked) || before.is_some_and(protects)) {
+        return Ok(());
+    }
+    for name in FILES {
+        for (position, group) in above(side).into_iter().enumerate() {
+            let (sum, has) = (sum(&group, name)?, value(&group, name)?);
+            // The container's parent is the agent's own; further up, others may have their say too.
+            if has.is_some_and(|has| sum > has || (position == 0 && sum < has)) {
+                file::write(&group, name, &sum.to_string())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Takes the share of a container that is gone out of its parent.
+pub(super) fn take_back(side: &V2) -> Result<(), CgroupError> {
+    let Some(parent) = above(side).into_iter().next() else { return Ok(()) };
+    if !side.has(Controller::Memory) {
+        return Ok(());
+    }
+    for name in FILES {
+        if value(&parent, name)?.is_some_and(|has| has > 0) {
+            file::write(&parent, name, &sum(&parent, name)?.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+/// The groups above the container, nearest first; not the root, which has no limits.
+fn above(side: &V2) -> Vec<PathBuf> {
+    let below = |group: &&Path| group.starts_with(&side.mount) && *group != side.mount;
+    side.directory.ancestors().skip(1).take_while(below).map(Path::to_owned).collect()
+}
+
+fn sum(group: &Path, name: &str) -> Result<u64, CgroupError> {
+    let entries = std::fs::read_dir(group).into_iter().flatten().filter_map(Result::ok);
+    let children = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut sum: u64 = 0;
+    for child in children {
+        match value(&child.path(), name) {
+            Ok(value) => sum = sum.saturating_add(value.unwrap_or(0)),
+            Err(error) if error.is_gone() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sum)
+}
+
+/// `None` when there is no such file (any more); `max` is everything.
+fn value(group: &Path, name: &str) -> Result<Option<u64>, CgroupError> {
+    let content = file::read_optional(group, name)?;
+    Ok(content.map(|content| content.trim().parse().unwrap_or(u64::MAX)))
+}
