@@ -109,7 +109,7 @@ mod tests {
             [
                 "process.terminal is not supported",
                 "a specification without a mnt namespace is not supported",
-                "linux.resources.memory.swap is not supported",
+                "linux.resources.memory.swap below or without memory.limit is not supported",
                 "process.apparmorProfile must be 1 to 4096 bytes without control characters",
                 "linux.sysctl \"net.ipv4.ip_forward\" takes a network namespace of the container's own",
             ]

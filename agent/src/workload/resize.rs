@@ -77,9 +77,12 @@ impl Actor {
         self.apply_limits(Some(Caller { request, reply }))
     }
 
-    /// The limits that are written down, again: the kernel may have others, or somebody may have changed them.
+    /// The limits that are written down, if it is not known that the kernel has them. What somebody has set by another way since the start stays.
     pub(super) async fn apply_again(&mut self) -> Result<(), ShuttingDown> {
         self.settle().await?;
+        if self.record.replaced.is_none() {
+            return Ok(());
+        }
         self.apply_limits(None)
     }
 

@@ -47,6 +47,11 @@ impl Cgroup {
         self.sides.iter().map(AsRef::as_ref)
     }
 
+    /// Whether everything is on v2.
+    pub(super) fn unified(&self) -> bool {
+        self.unified
+    }
+
     /// Its path below each hierarchy's mount point.
     #[must_use]
     pub fn path(&self) -> &str {

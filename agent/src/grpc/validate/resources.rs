@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_is_not_on_this_host_is_a_wrong_field() {
-        let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,hugetlb", "");
+        let host = Hierarchies::parse("31 30 0:27 / /c rw - cgroup cgroup rw,hugetlb,devices", "");
         let hugetlb = vec![v1::HugetlbLimit { page_size_bytes: 3 << 20, max_bytes: 0 }];
         let asked = v1::Resources { hugetlb, ..Default::default() };
         let Err(Refusal::Fields(violations)) = supported("resources", &host, Some(&asked)) else { panic!() };

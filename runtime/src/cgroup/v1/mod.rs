@@ -147,7 +147,7 @@ impl Backend for V1 {
 
     fn directory_of(&self, name: &str) -> Option<PathBuf> {
         let subsystem = name.split('.').next()?;
-        let (_, directory) = self.directories.iter().find(|(controller, _)| controller.name() == subsystem)?;
+        let (_, directory) = self.directories.iter().find(|(controller, _)| controller.v1_name() == subsystem)?;
         directory.join(name).exists().then(|| directory.clone())
     }
 
