@@ -1,0 +1,117 @@
+/* Files of the kernel's, and devices. What would change something is opened for writing and not written. */
+#include "probe.h"
+#include <dirent.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#define OPENS(name, path, flags)                                                                                                                     \
+    static int name(void)                                                                                                                            \
+    {                                                                                                                                                \
+        return opens(path, flags);                                                                                                                   \
+    }
+#define READS(name, path)                                                                                                                            \
+    static int name(void)                                                                                                                            \
+    {                                                                                                                                                \
+        return reads(path);                                                                                                                          \
+    }
+
+OPENS(sysrq, "/proc/sysrq-trigger", O_WRONLY)
+OPENS(core_pattern, "/proc/sys/kernel/core_pattern", O_WRONLY)
+OPENS(modprobe, "/proc/sys/kernel/modprobe", O_WRONLY)
+OPENS(hotplug, "/proc/sys/kernel/hotplug", O_WRONLY)
+OPENS(interrupts, "/proc/irq/default_smp_affinity", O_WRONLY)
+OPENS(uevent_helper, "/sys/kernel/uevent_helper", O_WRONLY)
+OPENS(huge_pages, "/sys/kernel/mm/transparent_hugepage/enabled", O_WRONLY)
+OPENS(uevent, "/sys/devices/virtual/mem/null/uevent", O_WRONLY)
+OPENS(dev_mem, "/dev/mem", O_RDONLY)
+OPENS(dev_kmsg, "/dev/kmsg", O_RDONLY)
+OPENS(given_disk, "/disk", O_RDONLY)
+OPENS(given_memory, "/memory", O_RDONLY)
+READS(kcore, "/proc/kcore")
+READS(keys, "/proc/keys")
+READS(timers, "/proc/timer_list")
+
+/* Makes a node and opens it. */
+static int node(mode_t kind, unsigned long device)
+{
+    const char *path = "/dev/node";
+    unlink(path);
+    if (mknod(path, kind | 0600, device))
+        return errno;
+    int opened = opens(path, O_RDONLY);
+    unlink(path);
+    return opened;
+}
+
+static int disk_node(void)
+{
+    unsigned major = 0, minor = 0;
+    sscanf(host("HOST_DISK"), "%u:%u", &major, &minor);
+    return node(S_IFBLK, makedev(major, minor));
+}
+
+static int memory_node(void)
+{
+    return node(S_IFCHR, makedev(1, 1));
+}
+
+/* The first file of this name below /sys/fs/cgroup, or in one of its hierarchies. */
+static int cgroup_file(const char *name)
+{
+    char path[512];
+    int last;
+    snprintf(path, sizeof path, "/sys/fs/cgroup/%s", name);
+    last = opens(path, O_WRONLY);
+    if (last != ENOENT)
+        return last;
+    DIR *hierarchies = opendir("/sys/fs/cgroup");
+    for (struct dirent *each; hierarchies && (each = readdir(hierarchies));) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup/%.200s/%s", each->d_name, name);
+        int opened = each->d_name[0] == '.' ? ENOENT : opens(path, O_WRONLY);
+        if (opened != ENOENT)
+            last = opened;
+        if (opened == THROUGH)
+            break;
+    }
+    return last;
+}
+
+static int cgroup_processes(void)
+{
+    return cgroup_file("cgroup.procs");
+}
+
+static int release_agent(void)
+{
+    return cgroup_file("release_agent");
+}
+
+static int cgroup_directory(void)
+{
+    int made = outcome(mkdir("/sys/fs/cgroup/escape-probe", 0700));
+    return made ? made : (rmdir("/sys/fs/cgroup/escape-probe"), THROUGH);
+}
+
+const struct probe files[] = {
+    {"sysrq-trigger", sysrq, ANYWHERE},
+    {"kcore", kcore, ANYWHERE},
+    {"proc-keys", keys, ANYWHERE},
+    {"timer_list", timers, ANYWHERE},
+    {"core_pattern", core_pattern, ANYWHERE},
+    {"modprobe-path", modprobe, ANYWHERE},
+    {"hotplug", hotplug, ANYWHERE},
+    {"irq-affinity", interrupts, ANYWHERE},
+    {"uevent_helper", uevent_helper, ANYWHERE},
+    {"sys-write", huge_pages, ANYWHERE},
+    {"sys-uevent", uevent, ANYWHERE},
+    {"cgroup-procs", cgroup_processes, ANYWHERE},
+    {"cgroup-mkdir", cgroup_directory, ANYWHERE},
+    {"release_agent", release_agent, ANYWHERE},
+    {"dev-mem", dev_mem, ANYWHERE},
+    {"dev-kmsg", dev_kmsg, ANYWHERE},
+    {"mknod-disk", disk_node, ANYWHERE},
+    {"mknod-mem", memory_node, ANYWHERE},
+    {"disk-node-in-root", given_disk, ANYWHERE},
+    {"mem-node-in-root", given_memory, ANYWHERE},
+    {0},
+};

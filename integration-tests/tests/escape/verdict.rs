@@ -1,0 +1,57 @@
+//! What the outcomes of one probe in all kinds of containers say about the layers.
+
+use std::collections::BTreeMap;
+
+use crate::layer::Layer;
+use crate::place::{Kind, Outcome};
+use crate::table::Row;
+
+/// Outcomes of all probes, by container.
+pub(crate) type Outcomes = BTreeMap<Kind, BTreeMap<String, Outcome>>;
+
+/// One line of the result.
+pub(crate) struct Verdict {
+    pub(crate) line: String,
+    /// What is not as the table has it.
+    pub(crate) wrong: Vec<String>,
+    /// A container in which the probe gets through: so it can.
+    pub(crate) control: Option<Kind>,
+}
+
+/// Compares a row with what was seen.
+pub(crate) fn judge(row: &Row, all: &Outcomes) -> Verdict {
+    let (name, expected, behind) = *row;
+    let at = |kind: Kind| all.get(&kind).and_then(|outcomes| outcomes.get(name));
+    let Some(seen) = at(Kind::Default) else {
+        // Calls of another architecture.
+        return Verdict { line: format!("PROBE {name} | not on this machine"), wrong: Vec::new(), control: None };
+    };
+    let mut wrong = Vec::new();
+    let mut check = |holds: bool, text: &str| {
+        if !holds {
+            wrong.push(format!("{name}: {text}"));
+        }
+    };
+    let absent =
+        expected.guards_a_file() && seen.word == "ENOENT" && at(Kind::Nothing).is_none_or(|at| at.word == "ENOENT");
+    let first = if absent { Layer::Kernel } else { expected };
+    check(!seen.is_through(), "GOT THROUGH in a default container");
+    check(seen.filtered == (first == Layer::Seccomp), "is refused by the filter exactly if the table says so");
+    let second = first.without().and_then(|kind| at(kind).map(|outcome| (kind, outcome)));
+    let mut text = "not tried".to_owned();
+    if let Some((kind, without)) = second {
+        check(kind != Kind::NoUser || without.word != seen.word, "fails no otherwise without the user namespace");
+        let layer = if without.is_unknown() { Some(Layer::Kernel) } else { behind };
+        check(without.is_through() == layer.is_none(), &format!("is {} in {kind:?}", without.word));
+        if let Some(alone) = at(Kind::Namespaces) {
+            // Any other error says that it got past the checks of privilege.
+            let refused = ["EPERM", "EACCES"].contains(&alone.word.as_str());
+            check(layer != Some(Layer::Capabilities) || !refused, "is refused to every capability in a user namespace");
+            check(layer != Some(Layer::UserNamespace) || !alone.is_through(), "gets through in a user namespace");
+        }
+        text = layer.map_or_else(|| "nothing".to_owned(), |layer| format!("{layer} {}", without.word));
+    }
+    let control = all.keys().copied().find(|kind| at(*kind).is_some_and(Outcome::is_through));
+    let shown = control.map_or_else(|| "never".to_owned(), |kind| format!("{kind:?}"));
+    Verdict { line: format!("PROBE {name:26} | {first} {} | {text} | gets through in: {shown}", seen.word), wrong, control }
+}
