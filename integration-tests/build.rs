@@ -4,17 +4,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 9] = [
-    "files.c",
-    "machine.c",
-    "main.c",
-    "mounts.c",
-    "namespaces.c",
-    "network.c",
-    "objects.c",
-    "processes.c",
-    "trace.c",
-];
+const SOURCES: [&str; 9] =
+    ["files.c", "machine.c", "main.c", "mounts.c", "namespaces.c", "network.c", "objects.c", "processes.c", "trace.c"];
 
 #[expect(clippy::expect_used, reason = "a build that cannot go on says so and ends")]
 fn main() {

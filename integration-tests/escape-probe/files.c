@@ -26,19 +26,19 @@ OPENS(uevent, "/sys/devices/virtual/mem/null/uevent", O_WRONLY)
 OPENS(dev_mem, "/dev/mem", O_RDONLY)
 OPENS(dev_kmsg, "/dev/kmsg", O_RDONLY)
 OPENS(given_disk, "/disk", O_RDONLY)
-OPENS(given_memory, "/memory", O_RDONLY)
+OPENS(given_log, "/log", O_WRONLY)
 READS(kcore, "/proc/kcore")
 READS(keys, "/proc/keys")
 READS(timers, "/proc/timer_list")
 
 /* Makes a node and opens it. */
-static int node(mode_t kind, unsigned long device)
+static int node(mode_t kind, unsigned long device, int flags)
 {
     const char *path = "/dev/node";
     unlink(path);
     if (mknod(path, kind | 0600, device))
         return errno;
-    int opened = opens(path, O_RDONLY);
+    int opened = opens(path, flags);
     unlink(path);
     return opened;
 }
@@ -47,12 +47,13 @@ static int disk_node(void)
 {
     unsigned major = 0, minor = 0;
     sscanf(host("HOST_DISK"), "%u:%u", &major, &minor);
-    return node(S_IFBLK, makedev(major, minor));
+    return node(S_IFBLK, makedev(major, minor), O_RDONLY);
 }
 
-static int memory_node(void)
+/* The kernel's log, which takes no capability to write. */
+static int log_node(void)
 {
-    return node(S_IFCHR, makedev(1, 1));
+    return node(S_IFCHR, makedev(1, 11), O_WRONLY);
 }
 
 /* The first file of this name below /sys/fs/cgroup, or in one of its hierarchies. */
@@ -110,8 +111,8 @@ const struct probe files[] = {
     {"dev-mem", dev_mem, ANYWHERE},
     {"dev-kmsg", dev_kmsg, ANYWHERE},
     {"mknod-disk", disk_node, ANYWHERE},
-    {"mknod-mem", memory_node, ANYWHERE},
+    {"mknod-kmsg", log_node, ANYWHERE},
     {"disk-node-in-root", given_disk, ANYWHERE},
-    {"mem-node-in-root", given_memory, ANYWHERE},
+    {"kmsg-node-in-root", given_log, ANYWHERE},
     {0},
 };

@@ -28,7 +28,7 @@ static int remount_sys(void)
 
 static int unmount_mask(void)
 {
-    return outcome(umount2("/proc/kcore", MNT_DETACH));
+    return outcome(umount2("/proc/keys", MNT_DETACH));
 }
 
 static int open_fs(void)

@@ -57,7 +57,7 @@ static int init_program(void)
 
 static int init_descriptors(void)
 {
-    return opens("/proc/1/fd", O_RDONLY | O_DIRECTORY);
+    return opens("/proc/1/fd/0", O_RDONLY);
 }
 
 static int init_descriptor(void)

@@ -23,14 +23,12 @@ pub(crate) enum Layer {
     ReadOnly,
     /// A `/dev` that has only the container's nodes.
     DeviceNodes,
-    /// The list of devices in the cgroup.
-    DeviceList,
     /// A mount on which no node is a device.
     NoDevices,
     /// Programs give no privileges.
     NoNewPrivileges,
-    /// Init cannot be looked into, and its program cannot be written.
-    SealedInit,
+    /// Init belongs to nobody who could look into it (PR_SET_DUMPABLE of prctl(2)).
+    UndumpableInit,
     /// Every descriptor of the supervisor's is closed.
     ClosedDescriptors,
     /// The kernel itself, or this kernel's lack of it.
@@ -48,9 +46,8 @@ impl Layer {
             | Self::NetworkNamespace
             | Self::MountNamespace
             | Self::DeviceNodes
-            | Self::DeviceList
             | Self::NoDevices
-            | Self::SealedInit
+            | Self::UndumpableInit
             | Self::ClosedDescriptors
             | Self::Kernel => None,
         }
@@ -74,10 +71,9 @@ impl fmt::Display for Layer {
             Self::Mask => "mask",
             Self::ReadOnly => "read-only mount",
             Self::DeviceNodes => "device nodes",
-            Self::DeviceList => "device list",
             Self::NoDevices => "nodev mount",
             Self::NoNewPrivileges => "no_new_privs",
-            Self::SealedInit => "sealed init",
+            Self::UndumpableInit => "undumpable init",
             Self::ClosedDescriptors => "closed descriptors",
             Self::Kernel => "kernel",
         })

@@ -30,9 +30,9 @@ impl Outcome {
         self.word == "THROUGH"
     }
 
-    /// Whether the kernel does not have what was asked of it.
-    pub(crate) fn is_unknown(&self) -> bool {
-        ["ENOSYS", "EAFNOSUPPORT"].contains(&self.word.as_str()) && !self.filtered
+    /// Whether what was asked for is not there, so that nothing needed to be refused.
+    pub(crate) fn is_absent(&self) -> bool {
+        ["ENOSYS", "EAFNOSUPPORT", "ENOENT"].contains(&self.word.as_str()) && !self.filtered
     }
 }
 
@@ -85,7 +85,7 @@ impl Place {
         let node = |name: &str, kind, device| {
             mknod(&root.join(name), kind, Mode::from_bits_truncate(0o666), device).unwrap();
         };
-        node("memory", SFlag::S_IFCHR, makedev(1, 1));
+        node("log", SFlag::S_IFCHR, makedev(1, 11));
         node("disk", SFlag::S_IFBLK, disk());
         let socket = format!("{}-abstract", agent.cgroup());
         let unix = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&socket).unwrap()).unwrap();
@@ -118,8 +118,7 @@ impl Place {
         let path = self.root.to_str().unwrap().to_owned();
         let source = root_filesystem::Source::Directory(DirectoryRootfs { path, readonly: false });
         let rootfs = Some(RootFilesystem { source: Some(source) });
-        let mode =
-            |mode: NamespaceMode| Some(Namespace { source: Some(namespace::Source::Mode(mode.into())) });
+        let mode = |mode: NamespaceMode| Some(Namespace { source: Some(namespace::Source::Mode(mode.into())) });
         let (host, private) = (mode(NamespaceMode::Host), mode(NamespaceMode::Private));
         let privileged = SecurityOptions { privileged: true, ..Default::default() };
         let (security, namespaces) = match kind {
@@ -176,8 +175,12 @@ fn parse(line: &str) -> Option<(String, Outcome)> {
     Some((name.to_owned(), Outcome { word: word.to_owned(), filtered: by == "filter" }))
 }
 
-/// The disk that this machine's root is on, or a loop device where that is no disk.
+/// The disk that this machine's root is on, or a loop device where that is none that may be opened.
 fn disk() -> u64 {
     let root = std::fs::metadata("/").unwrap().dev();
-    if major(root) == 0 { makedev(7, 0) } else { root }
+    let opens = |device: u64| {
+        let path = format!("/dev/block/{}:{}", major(device), minor(device));
+        std::fs::File::open(path).is_ok()
+    };
+    if opens(root) { root } else { makedev(7, 0) }
 }

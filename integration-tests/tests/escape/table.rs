@@ -52,20 +52,20 @@ pub(crate) const ROWS: &[Row] = &[
     ("clone-user", Seccomp, None),
     ("clone3-user", Seccomp, None),
     ("setns-own", Seccomp, Some(Capabilities)),
-    ("setns-init", SealedInit, None),
+    ("setns-init", UndumpableInit, None),
     ("setns-host", PidNamespace, None),
-    ("setns-init-pidfd", Seccomp, Some(SealedInit)),
+    ("setns-init-pidfd", Seccomp, Some(UndumpableInit)),
     ("setns-host-pidfd", PidNamespace, None),
-    ("ptrace-init", SealedInit, None),
-    ("process_vm_readv-init", Seccomp, Some(SealedInit)),
-    ("proc-init-mem", SealedInit, None),
-    ("proc-init-environ", SealedInit, None),
-    ("proc-init-root", SealedInit, None),
-    ("proc-init-cwd", SealedInit, None),
-    ("proc-init-exe-write", SealedInit, None),
-    ("proc-init-fd", SealedInit, None),
-    ("pidfd_getfd-init", Seccomp, Some(SealedInit)),
-    ("kcmp-init", Seccomp, Some(SealedInit)),
+    ("ptrace-init", UndumpableInit, None),
+    ("process_vm_readv-init", Seccomp, Some(UndumpableInit)),
+    ("proc-init-mem", UndumpableInit, None),
+    ("proc-init-environ", UndumpableInit, None),
+    ("proc-init-root", UndumpableInit, None),
+    ("proc-init-cwd", UndumpableInit, None),
+    ("proc-init-exe-write", UndumpableInit, None),
+    ("proc-init-fd", UndumpableInit, None),
+    ("pidfd_getfd-init", Seccomp, Some(UndumpableInit)),
+    ("kcmp-init", Seccomp, Some(UndumpableInit)),
     ("signal-host", PidNamespace, None),
     ("proc-host-environ", PidNamespace, None),
     ("proc-host-root", PidNamespace, None),
@@ -93,9 +93,9 @@ pub(crate) const ROWS: &[Row] = &[
     ("dev-mem", DeviceNodes, None),
     ("dev-kmsg", DeviceNodes, None),
     ("mknod-disk", Capabilities, Some(UserNamespace)),
-    ("mknod-mem", Capabilities, Some(UserNamespace)),
+    ("mknod-kmsg", Capabilities, Some(UserNamespace)),
     ("disk-node-in-root", NoDevices, None),
-    ("mem-node-in-root", NoDevices, None),
+    ("kmsg-node-in-root", NoDevices, None),
     ("raw-socket", Capabilities, None),
     ("af-packet", Seccomp, Some(Capabilities)),
     ("af-vsock", Seccomp, None),
@@ -104,19 +104,18 @@ pub(crate) const ROWS: &[Row] = &[
     ("host-loopback", NetworkNamespace, None),
 ];
 
-
 /// The rows as docs/escape.md has them: what has the same lines shares one.
 pub(crate) fn document() -> String {
-    let mut lines: Vec<((Layer, Option<Layer>), Vec<&str>)> = Vec::new();
-    for (name, first, second) in ROWS {
-        match lines.iter_mut().find(|(both, _)| *both == (*first, *second)) {
-            Some((_, names)) => names.push(name),
-            None => lines.push(((*first, *second), vec![name])),
-        }
-    }
     let mut text = "| first line | second line | probes |\n|---|---|---|\n".to_owned();
-    for ((first, second), names) in lines {
-        text.push_str(&format!("| {first} | {} | {} |\n", second_line(first, second), names.join(", ")));
+    let mut told = Vec::new();
+    for (_, first, second) in ROWS {
+        if told.contains(&(first, second)) {
+            continue;
+        }
+        told.push((first, second));
+        let same = ROWS.iter().filter(|row| (&row.1, &row.2) == (first, second));
+        let names: Vec<_> = same.map(|row| format!("`{}`", row.0)).collect();
+        text.push_str(&format!("| {first} | {} | {} |\n", second_line(*first, *second), names.join(" ")));
     }
     text
 }

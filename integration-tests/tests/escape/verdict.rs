@@ -32,8 +32,7 @@ pub(crate) fn judge(row: &Row, all: &Outcomes) -> Verdict {
             wrong.push(format!("{name}: {text}"));
         }
     };
-    let absent =
-        expected.guards_a_file() && seen.word == "ENOENT" && at(Kind::Nothing).is_none_or(|at| at.word == "ENOENT");
+    let absent = expected.guards_a_file() && seen.is_absent() && at(Kind::Nothing).is_none_or(Outcome::is_absent);
     let first = if absent { Layer::Kernel } else { expected };
     check(!seen.is_through(), "GOT THROUGH in a default container");
     check(seen.filtered == (first == Layer::Seccomp), "is refused by the filter exactly if the table says so");
@@ -41,7 +40,7 @@ pub(crate) fn judge(row: &Row, all: &Outcomes) -> Verdict {
     let mut text = "not tried".to_owned();
     if let Some((kind, without)) = second {
         check(kind != Kind::NoUser || without.word != seen.word, "fails no otherwise without the user namespace");
-        let layer = if without.is_unknown() { Some(Layer::Kernel) } else { behind };
+        let layer = if without.is_absent() { Some(Layer::Kernel) } else { behind };
         check(without.is_through() == layer.is_none(), &format!("is {} in {kind:?}", without.word));
         if let Some(alone) = at(Kind::Namespaces) {
             // Any other error says that it got past the checks of privilege.
@@ -53,5 +52,9 @@ pub(crate) fn judge(row: &Row, all: &Outcomes) -> Verdict {
     }
     let control = all.keys().copied().find(|kind| at(*kind).is_some_and(Outcome::is_through));
     let shown = control.map_or_else(|| "never".to_owned(), |kind| format!("{kind:?}"));
-    Verdict { line: format!("PROBE {name:26} | {first} {} | {text} | gets through in: {shown}", seen.word), wrong, control }
+    Verdict {
+        line: format!("PROBE {name:26} | {first} {} | {text} | gets through in: {shown}", seen.word),
+        wrong,
+        control,
+    }
 }
