@@ -69,6 +69,7 @@ static int kernel_log(void)
     return outcome(syscall(SYS_syslog, 3, text, sizeof text));
 }
 
+/* Writing back the quotas of every file system, which anybody may. */
 static int quota(void)
 {
     return outcome(syscall(SYS_quotactl, QCMD(Q_SYNC, USRQUOTA), NULL, 0, NULL));
