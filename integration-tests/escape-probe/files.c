@@ -56,41 +56,47 @@ static int log_node(void)
     return node(S_IFCHR, makedev(1, 11), O_WRONLY);
 }
 
-/* The first file of this name below /sys/fs/cgroup, or in one of its hierarchies. */
-static int cgroup_file(const char *name)
+static int make_cgroup(const char *path)
+{
+    return mkdir(path, 0700) ? errno : (rmdir(path), THROUGH);
+}
+
+static int open_for_writing(const char *path)
+{
+    return opens(path, O_WRONLY);
+}
+
+/* Does something to a name in the container's cgroup: the only one of v2, or that of any v1 hierarchy. */
+static int in_cgroup(const char *name, int (*try)(const char *))
 {
     char path[512];
-    int last;
+    int last = ENOENT;
     snprintf(path, sizeof path, "/sys/fs/cgroup/%s", name);
-    last = opens(path, O_WRONLY);
-    if (last != ENOENT)
-        return last;
+    if (!access("/sys/fs/cgroup/cgroup.procs", F_OK))
+        return try(path);
     DIR *hierarchies = opendir("/sys/fs/cgroup");
-    for (struct dirent *each; hierarchies && (each = readdir(hierarchies));) {
+    for (struct dirent *each; last != THROUGH && hierarchies && (each = readdir(hierarchies));) {
         snprintf(path, sizeof path, "/sys/fs/cgroup/%.200s/%s", each->d_name, name);
-        int opened = each->d_name[0] == '.' ? ENOENT : opens(path, O_WRONLY);
-        if (opened != ENOENT)
-            last = opened;
-        if (opened == THROUGH)
-            break;
+        if (each->d_name[0] != '.')
+            last = try(path);
     }
     return last;
 }
 
 static int cgroup_processes(void)
 {
-    return cgroup_file("cgroup.procs");
+    return in_cgroup("cgroup.procs", open_for_writing);
 }
 
+/* Only the root of a v1 hierarchy has one. */
 static int release_agent(void)
 {
-    return cgroup_file("release_agent");
+    return in_cgroup("release_agent", open_for_writing);
 }
 
 static int cgroup_directory(void)
 {
-    int made = outcome(mkdir("/sys/fs/cgroup/escape-probe", 0700));
-    return made ? made : (rmdir("/sys/fs/cgroup/escape-probe"), THROUGH);
+    return in_cgroup("escape-probe", make_cgroup);
 }
 
 const struct probe files[] = {

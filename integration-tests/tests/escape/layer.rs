@@ -15,6 +15,8 @@ pub(crate) enum Layer {
     UserNamespace,
     PidNamespace,
     NetworkNamespace,
+    /// The container's own cgroup is the root of what it sees.
+    CgroupNamespace,
     /// The container's mounts are its own, and its root is the end of them.
     MountNamespace,
     /// A null device or an empty directory over it.
@@ -44,6 +46,7 @@ impl Layer {
             Self::Capabilities | Self::Mask | Self::ReadOnly | Self::NoNewPrivileges => Some(Kind::Namespaces),
             Self::PidNamespace
             | Self::NetworkNamespace
+            | Self::CgroupNamespace
             | Self::MountNamespace
             | Self::DeviceNodes
             | Self::NoDevices
@@ -66,6 +69,7 @@ impl fmt::Display for Layer {
             Self::Capabilities => "capabilities",
             Self::UserNamespace => "user namespace",
             Self::PidNamespace => "pid namespace",
+            Self::CgroupNamespace => "cgroup namespace",
             Self::NetworkNamespace => "network namespace",
             Self::MountNamespace => "mount namespace",
             Self::Mask => "mask",

@@ -53,7 +53,7 @@ pub(crate) fn judge(row: &Row, all: &Outcomes) -> Verdict {
             check(!by(Layer::Capabilities) || !refused, "is refused to every capability in a user namespace");
             check(!by(Layer::UserNamespace) || !alone.is_through(), "gets through in a user namespace");
         }
-        text = format!("{layer} {}", if without.is_through() { "" } else { &without.word });
+        text = if without.is_through() { layer.to_string() } else { format!("{layer} {}", without.word) };
     } else if !absent {
         check(behind == Behind::NotTried, "has no container without its first line");
     }
@@ -76,7 +76,9 @@ fn explains(layer: Layer, outcome: &Outcome) -> bool {
         Layer::Capabilities | Layer::UserNamespace | Layer::UndumpableInit | Layer::NoDevices => {
             ["EPERM", "EACCES"].contains(&word)
         }
-        Layer::PidNamespace | Layer::DeviceNodes | Layer::MountNamespace => ["ENOENT", "ESRCH"].contains(&word),
+        Layer::PidNamespace | Layer::CgroupNamespace | Layer::DeviceNodes | Layer::MountNamespace => {
+            ["ENOENT", "ESRCH"].contains(&word)
+        }
         Layer::NetworkNamespace => word == "ECONNREFUSED",
         Layer::Seccomp => outcome.filtered,
         Layer::Kernel => outcome.is_absent(),
