@@ -1,6 +1,6 @@
 //! Ways out that need more than one container in one root: roots, mounts, devices, init's program.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -8,6 +8,7 @@ use std::process::Command;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use tonic::Code;
 use tweendeck_integration_tests::api::{assert_refused, exit, fields, spec};
+use tweendeck_integration_tests::eventually::eventually;
 use tweendeck_proto::v1::*;
 
 use crate::place::{Kind, Outcome, Place, outcomes};
@@ -62,9 +63,22 @@ async fn inits_program_is_a_sealed_file_in_memory_that_even_the_host_cannot_chan
         seals
             .contains(SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL)
     );
-    let refused = std::fs::OpenOptions::new().write(true).open(&program).unwrap_err();
-    // ETXTBSY, as long as it runs; the seals are what holds when it does not.
-    println!("PROBE program of init, written by the host | {refused} | {seals:?}");
+    let write = |path: &str| {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        std::io::Write::write(&mut file, b"x")
+    };
+    let running = write(&program).unwrap_err();
+    assert_eq!(running.kind(), std::io::ErrorKind::ExecutableFileBusy);
+    // While it runs, that it does is enough. Then the seals are what holds.
+    place.api().delete("sleeping").await.unwrap();
+    let gone = || std::fs::metadata(&program).is_err().then_some(());
+    eventually("init has gone", gone);
+    let ended = eventually("nobody executes it", || {
+        let error = write(&format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_err();
+        (error.kind() != std::io::ErrorKind::ExecutableFileBusy).then_some(error)
+    });
+    assert_eq!(ended.kind(), std::io::ErrorKind::PermissionDenied);
+    println!("PROBE program of init, written by the host | running: {running} | ended: {ended} | {seals:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
