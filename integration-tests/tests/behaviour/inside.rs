@@ -33,6 +33,16 @@ async fn a_command_has_a_pid_a_host_name_a_network_and_a_cgroup_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_reads_its_own_limits() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let pids = PidsResources { max: Some(50) };
+    let resources = Some(Resources { pids: Some(pids), ..Default::default() });
+    let text = "cat /sys/fs/cgroup/pids.max 2>/dev/null || cat /sys/fs/cgroup/pids/pids.max";
+    assert_eq!(output(&api, "limited", ContainerSpec { resources, ..script(text) }).await, ["50"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_hosts_root_is_seen_and_never_written() {
     let agent = Agent::start().await;
     let api = agent.api().await;

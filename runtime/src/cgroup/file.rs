@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::CgroupError;
@@ -104,10 +105,18 @@ pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     Ok(found)
 }
 
-/// Makes a directory and its parents below `mount`.
+/// Makes a directory and its parents below `mount`, each open to whoever wants to look, whatever the umask: a container whose root is nobody here reads
+/// its own limits, and some kernels (6.1; 6.18 does not) let it mount its part of a hierarchy only if it may search all that is above it.
 pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
-    let full = mount.join(path);
-    fs::create_dir_all(&full).map_err(|source| CgroupError::Create { path: full.clone(), source })?;
+    let mut full = mount.to_owned();
+    for component in Path::new(path).components() {
+        full.push(component);
+        let made = match fs::create_dir(&full) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            made => made.and_then(|()| fs::set_permissions(&full, fs::Permissions::from_mode(0o755))),
+        };
+        made.map_err(|source| CgroupError::Create { path: full.clone(), source })?;
+    }
     Ok(full)
 }
 
