@@ -202,6 +202,10 @@ impl Container {
                     self.main = sys::pidfd_open(pid).ok();
                 }
                 Ok(Heard::Word(Word::Ended { status })) => self.ended = Some(status),
+                Ok(Heard::Word(Word::Unfit { errno })) => {
+                    let error = io::Error::from_raw_os_error(errno);
+                    self.failure = Some(StartFailure::new("give up the rights of PID 1", "", &error));
+                }
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::Closed) | Err(_) => return self.events.remove(&parts.ends.status),
             }
