@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Cgroups, mounts, processes and network namespaces, by name.
+/// Cgroups, mounts, loop devices, processes and network namespaces, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     cgroups: BTreeSet<PathBuf>,
     mounts: BTreeSet<String>,
+    loop_devices: BTreeSet<String>,
     processes: BTreeSet<String>,
     network_namespaces: BTreeSet<String>,
 }
@@ -20,7 +21,8 @@ pub fn snapshot() -> Snapshot {
     let (processes, network_namespaces) = processes();
     Snapshot {
         cgroups: cgroups(Path::new("/sys/fs/cgroup")),
-        mounts: fs::read_to_string("/proc/self/mountinfo").unwrap().lines().map(without_id).collect(),
+        mounts: mounts(),
+        loop_devices: loop_devices(),
         processes,
         network_namespaces,
     }
@@ -33,6 +35,7 @@ impl Snapshot {
         let mut new: Vec<String> = Vec::new();
         new.extend(self.cgroups.difference(&before.cgroups).map(|path| format!("cgroup {}", path.display())));
         new.extend(self.mounts.difference(&before.mounts).map(|mount| format!("mount {mount}")));
+        new.extend(self.loop_devices.difference(&before.loop_devices).map(|device| format!("loop device of {device}")));
         new.extend(self.processes.difference(&before.processes).map(|process| format!("process {process}")));
         let namespaces = self.network_namespaces.difference(&before.network_namespaces);
         new.extend(namespaces.map(|namespace| format!("network namespace {namespace}")));
@@ -55,6 +58,23 @@ fn cgroups(directory: &Path) -> BTreeSet<PathBuf> {
     }
     found.retain(|path| path.to_string_lossy().contains("/tweendeck-"));
     found
+}
+
+/// What is mounted in this mount namespace.
+///
+/// # Panics
+/// When `/proc` is missing.
+#[must_use]
+pub fn mounts() -> BTreeSet<String> {
+    fs::read_to_string("/proc/self/mountinfo").unwrap().lines().map(without_id).collect()
+}
+
+/// Files that are block devices (loop(4)).
+#[must_use]
+pub fn loop_devices() -> BTreeSet<String> {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let files = devices.filter_map(|device| fs::read_to_string(device.path().join("loop/backing_file")).ok());
+    files.map(|file| file.trim_end().to_owned()).collect()
 }
 
 /// A line of mountinfo without its numbers, which differ for nothing.

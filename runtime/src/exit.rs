@@ -50,7 +50,7 @@ pub enum Outcome {
         /// True when the kernel's OOM killer sent it, as far as can be told: its counter rose in the moment before, and nobody had asked us to kill.
         oom: bool,
     },
-    /// It never ran.
+    /// It never ran; or it was ended in its first moment, because its PID 1 could not be made what it must be.
     StartFailed {
         /// Which step of the start failed.
         stage: String,

@@ -45,6 +45,8 @@ pub(super) enum Word {
     Executing { pid: i32 },
     /// Main has ended with this raw wait status.
     Ended { status: i32 },
+    /// PID 1 could not give up its rights, and takes main with it.
+    Unfit { errno: i32 },
 }
 
 /// The clone's ends.
@@ -93,6 +95,7 @@ impl SupervisorEnds {
             (0, ..) => Heard::Closed,
             (1, [b'x', ..], Some(pid)) => Heard::Word(Word::Executing { pid }),
             (5, [b's', a, b, c, d, ..], _) => Heard::Word(Word::Ended { status: i32::from_ne_bytes([a, b, c, d]) }),
+            (5, [b'u', a, b, c, d, ..], _) => Heard::Word(Word::Unfit { errno: i32::from_ne_bytes([a, b, c, d]) }),
             _ => Heard::Nothing,
         })
     }
@@ -131,7 +134,16 @@ impl ChildEnds {
 
 /// Says how main ended.
 pub(super) fn say_ended(status_socket: &OwnedFd, status: i32) {
-    let [a, b, c, d] = status.to_ne_bytes();
+    say_number(status_socket, b's', status);
+}
+
+/// Says why PID 1 cannot stay.
+pub(super) fn say_unfit(status_socket: &OwnedFd, error: &io::Error) {
+    say_number(status_socket, b'u', error.raw_os_error().unwrap_or(libc::EIO));
+}
+
+fn say_number(status_socket: &OwnedFd, word: u8, number: i32) {
+    let [a, b, c, d] = number.to_ne_bytes();
     // Without a listener there is nobody who could want to know.
-    let _ = send(status_socket.as_raw_fd(), &[b's', a, b, c, d], MsgFlags::MSG_NOSIGNAL);
+    let _ = send(status_socket.as_raw_fd(), &[word, a, b, c, d], MsgFlags::MSG_NOSIGNAL);
 }

@@ -8,7 +8,6 @@ use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 use super::channel::{self, ChildEnds, StartFailure};
 use super::main_process::{Main, leave};
-use super::say::say;
 use crate::host::INIT_COMM;
 use crate::security::{drop_all_but_kill, seccomp};
 use crate::sys::{self, ChildOf, Cloned};
@@ -35,8 +34,8 @@ pub(super) fn run(main: Main, ends: ChildEnds, own_pids: bool) -> ! {
     let ChildEnds { status, failure } = ends;
     drop((failure, main));
     if let Err(error) = become_small() {
-        // It would work all the same; but it would work with more rights than it should, so it does not.
-        say(format_args!("init: {error}"));
+        // It would work all the same; but it would work with more rights than it should, so it does not. Main ends with it, which is no end of its own.
+        channel::say_unfit(&status, &error);
         leave(127)
     }
     leave(serve(main_pid, &status))

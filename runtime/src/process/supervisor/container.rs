@@ -181,6 +181,9 @@ impl Container {
         if !(1..=64).contains(&signal) {
             return Err(format!("{signal} is no signal"));
         }
+        if self.main.is_none() {
+            self.main = self.status.main_pid.and_then(|pid| member(pid, parts));
+        }
         let sent = match (scope, &self.main) {
             // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
             (Scope::All, _) if signal == SIGKILL && parts.own_pids => send(&parts.init, signal),
@@ -201,12 +204,8 @@ impl Container {
         let pids = parts.cgroup.processes().map_err(|error| error.to_string())?;
         let others = |pid: &i32| *pid > 0 && (*pid != parts.init_pid || self.status.main_pid == Some(*pid));
         for pid in pids.into_iter().filter(others) {
-            // The descriptor holds on to the process, so that the second look is at the same one. One that has gone needs no signal.
-            if let Ok(process) = sys::pidfd_open(pid)
-                && parts.cgroup.has(pid)
-            {
-                let _ = send(&process, signal);
-            }
+            // One that has gone needs no signal.
+            let _ = member(pid, parts).map(|process| send(&process, signal));
         }
         Ok(())
     }
@@ -216,9 +215,14 @@ impl Container {
             match parts.ends.word() {
                 Ok(Heard::Word(Word::Executing { pid })) => {
                     self.status.main_pid = Some(pid);
+                    // Where there is no descriptor left now, there may be one when it is needed.
                     self.main = sys::pidfd_open(pid).ok();
                 }
                 Ok(Heard::Word(Word::Ended { status })) => self.ended = Some(status),
+                Ok(Heard::Word(Word::Unfit { errno })) => {
+                    let error = io::Error::from_raw_os_error(errno);
+                    self.failure = Some(StartFailure::new("give up the rights of PID 1", "", &error));
+                }
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::Closed) | Err(_) => return self.events.remove(&parts.ends.status),
             }
@@ -385,6 +389,11 @@ fn pump(pipe: &OwnedFd, log: &mut Log, buffer: &mut [u8], events: &Events) -> us
         Err(_) => {}
     }
     0
+}
+
+/// A process of the container, if it is still one. The descriptor holds on to the process, so that the second look is at the same one.
+fn member(pid: i32, parts: &Parts) -> Option<OwnedFd> {
+    sys::pidfd_open(pid).ok().filter(|_| parts.cgroup.has(pid))
 }
 
 fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {
