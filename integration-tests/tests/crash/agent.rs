@@ -64,7 +64,7 @@ async fn life(script: Script) -> Report {
 
 async fn attempt(api: &Api) -> Result<(), tonic::Status> {
     let limits = Resources {
-        memory: Some(MemoryResources { max_bytes: Some(64 << 20) }),
+        memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
         pids: Some(PidsResources { max: Some(20) }),
         ..Default::default()
     };

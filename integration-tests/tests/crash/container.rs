@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tweendeck_integration_tests::eventually::{PATIENCE, eventually};
 use tweendeck_integration_tests::{kernel, tools};
 use tweendeck_runtime::bundle::{InitMode, LogPolicy, Paths, Plan, Rootfs};
-use tweendeck_runtime::cgroup::{self, Hierarchies, Resources};
+use tweendeck_runtime::cgroup::{self, Cpu, Hierarchies, Memory, Resources};
 use tweendeck_runtime::control::{Client, ControlError, Message, Request, Scope};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
 use tweendeck_runtime::teardown;
@@ -83,6 +83,7 @@ impl Container {
             mode: InitMode::Init,
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             peers: Vec::new(),
+            cgroup_base: String::new(),
             seccomp: None,
             spec: serde_json::from_value(specification(&format!("{parent}/box"), kind)).unwrap(),
         };
@@ -221,10 +222,8 @@ impl Verdict {
 
 fn specification(cgroup: &str, kind: Kind) -> Value {
     let limits = Resources {
-        cpu_weight: Some(50),
-        cpu_quota_us: Some(50_000),
-        cpu_period_us: Some(100_000),
-        memory_max_bytes: Some(64 << 20),
+        cpu: Cpu { weight: Some(50), quota_us: Some(50_000), period_us: Some(100_000), ..Default::default() },
+        memory: Memory { max_bytes: Some(64 << 20), ..Default::default() },
         pids_max: Some(20),
         ..Default::default()
     };

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::CgroupError;
 
-/// Most that is read of one file; the largest (`cgroup.procs`, `memory.stat`) stay far below.
+/// Most that is read of one file; the largest (`memory.stat`, `mountinfo`) stay far below, and `cgroup.procs` has room for half a million processes.
 const MAX: u64 = 4 << 20;
 
 /// Writes `value` in one write(2), as the kernel wants it. Never creates the file: a missing one is an absent feature.
@@ -17,13 +17,27 @@ pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), Cgr
     written.map_err(|source| CgroupError::Write { path, value: value.to_owned(), source })
 }
 
-/// The content of a file.
+/// The content of a file. One that is longer than [`MAX`] is an error: half of a list would look like a whole one.
 pub(super) fn read(directory: &Path, name: &str) -> Result<String, CgroupError> {
+    String::from_utf8(bytes(directory, name)?).map_err(|error| CgroupError::Read {
+        path: directory.join(name),
+        source: io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()),
+    })
+}
+
+/// The content of a file, with a sign in place of what is no text.
+pub(super) fn read_lossy(directory: &Path, name: &str) -> Result<String, CgroupError> {
+    bytes(directory, name).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn bytes(directory: &Path, name: &str) -> Result<Vec<u8>, CgroupError> {
     let path = directory.join(name);
     // Most fit in one read(2); the kernel writes some of them anew for each.
-    let mut content = String::with_capacity(4096);
-    match fs::File::open(&path).and_then(|file| file.take(MAX).read_to_string(&mut content)) {
-        Ok(_) => Ok(content),
+    let mut content = Vec::with_capacity(4096);
+    let whole = |length| if length as u64 > MAX { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) };
+    let read = fs::File::open(&path).and_then(|file| file.take(MAX + 1).read_to_end(&mut content));
+    match read.and_then(whole) {
+        Ok(()) => Ok(content),
         Err(source) => Err(CgroupError::Read { path, source }),
     }
 }
@@ -163,5 +177,24 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(write(dir.path(), "memory.max", "1"), Err(CgroupError::Write { .. })));
         assert!(!dir.path().join("memory.max").exists());
+    }
+
+    #[test]
+    fn half_of_a_file_is_not_taken_for_the_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = |bytes: u64| "1234567\n".repeat(usize::try_from(bytes / 8).unwrap());
+        fs::write(dir.path().join("cgroup.procs"), lines(MAX)).unwrap();
+        assert_eq!(processes(dir.path()).unwrap().len() as u64, MAX / 8);
+        fs::write(dir.path().join("cgroup.procs"), lines(MAX + 8)).unwrap();
+        let error = processes(dir.path()).unwrap_err();
+        assert!(matches!(&error, CgroupError::Read { source, .. } if source.kind() == io::ErrorKind::FileTooLarge));
+    }
+
+    #[test]
+    fn what_is_no_text_is_an_error_or_a_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("mountinfo"), b"a \xFF b").unwrap();
+        assert!(matches!(read(dir.path(), "mountinfo"), Err(CgroupError::Read { .. })));
+        assert_eq!(read_lossy(dir.path(), "mountinfo").unwrap(), "a \u{FFFD} b");
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::path::{Component, Path};
 use std::time::{Duration, Instant};
 
 use super::resources::verify;
@@ -150,7 +149,9 @@ impl Cgroup {
     /// Whether a process is in it or below it.
     #[must_use]
     pub fn has(&self, pid: i32) -> bool {
-        std::fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|text| is_member(&text, &self.path))
+        // A container may name the cgroups below its own as it likes, also in bytes that are no text.
+        std::fs::read(format!("/proc/{pid}/cgroup"))
+            .is_ok_and(|bytes| is_member(&String::from_utf8_lossy(&bytes), &self.path))
     }
 
     /// What it uses.
@@ -316,10 +317,12 @@ pub fn children(hierarchies: &Hierarchies, parent: &str) -> Result<Vec<String>, 
     Ok(names.into_iter().collect())
 }
 
+/// The path as the kernel spells it: `/proc/PID/cgroup` is compared with it. What std makes of `a//b` and `a/./b` is the same path, but not the same text;
+/// a name with an end of line is one the kernel refuses (cgroup_mkdir).
 fn plain(path: &str) -> Result<&str, CgroupError> {
     let relative = path.trim_start_matches('/').trim_end_matches('/');
-    let normal = |component| matches!(component, Component::Normal(_));
-    let valid = !relative.is_empty() && !relative.contains('\0') && Path::new(relative).components().all(normal);
+    let normal = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['\0', '\n']);
+    let valid = relative.split('/').all(normal);
     if valid { Ok(relative) } else { Err(CgroupError::BadPath(path.to_owned())) }
 }
 
@@ -369,11 +372,13 @@ fn merge(a: Stats, b: Stats) -> Stats {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     #[test]
     fn a_path_cannot_leave_its_parent() {
-        for bad in ["", "/", "..", "a/../b", "./a", "a\0b"] {
+        for bad in ["", "/", "..", "a/../b", "./a", "a\0b", "a//b", "a/./b", "a/.", "a\nb"] {
             assert!(plain(bad).is_err(), "{bad:?}");
         }
         assert_eq!(plain("/tweendeck/web").unwrap(), "tweendeck/web");
@@ -387,6 +392,23 @@ mod tests {
         assert!(
             !is_member(text, "tweendeck/we") && !is_member(text, "eck/web.ctr") && !is_member("", "tweendeck/web.ctr")
         );
+    }
+
+    /// On this host's own hierarchies.
+    #[test]
+    fn a_process_below_a_name_that_is_no_text_is_killed() {
+        let host = Hierarchies::detect().unwrap();
+        let cgroup = open(&host, &format!("tweendeck-test-odd-{}", std::process::id())).unwrap();
+        cgroup.create().unwrap();
+        let odd = host.mounts()[0].join(cgroup.path()).join(std::ffi::OsStr::from_bytes(b"\xFF"));
+        std::fs::create_dir(&odd).unwrap();
+        let mut sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        std::fs::write(odd.join("cgroup.procs"), sleeper.id().to_string()).unwrap();
+        assert!(cgroup.has(i32::try_from(sleeper.id()).unwrap()));
+        cgroup.kill_once().unwrap();
+        sleeper.wait().unwrap();
+        cgroup.remove().unwrap();
+        assert!(!odd.exists());
     }
 
     /// What kernels without `cgroup.kill` are left with, on the v2 hierarchy wherever it is mounted.

@@ -146,7 +146,8 @@ impl Hierarchies {
     /// # Errors
     /// [`CgroupError::NotMounted`] when there is none, [`CgroupError::Read`] when `/proc` cannot be read.
     pub fn detect() -> Result<Self, CgroupError> {
-        let mountinfo = super::file::read(Path::new("/proc/self"), "mountinfo")?;
+        // Anybody who can mount (FUSE) can name a mount point in bytes that are no text; that is no reason to find no hierarchy.
+        let mountinfo = super::file::read_lossy(Path::new("/proc/self"), "mountinfo")?;
         let mut found = Self::parse(&mountinfo, "");
         if let Some(v2) = &found.v2 {
             found.v2_controllers = controllers(&super::file::read(v2, "cgroup.controllers")?);

@@ -30,30 +30,35 @@ pub struct Load {
 /// The kernel's, or `InvalidData` when a file has not the shape its manual page gives it.
 pub fn load() -> io::Result<Load> {
     let (meminfo, stat) = (read("/proc/meminfo")?, read("/proc/stat")?);
-    parse(&meminfo, &stat).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo or /proc/stat"))
+    Load::parse(&meminfo, &stat)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/meminfo or /proc/stat"))
 }
 
-fn parse(meminfo: &str, stat: &str) -> Option<Load> {
-    let bytes = |name: &str| {
-        let rest = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        rest.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
-    };
-    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let ticks: Vec<u64> = all.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
-    // user, nice, system, idle, iowait, irq, softirq, steal; guest time is part of user.
-    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
-        return None;
-    };
-    let busy = [nice, system, irq, softirq].into_iter().fold(user, u64::saturating_add);
-    let numbered =
-        |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    Some(Load {
-        cpus: u32::try_from(stat.lines().filter(numbered).count()).ok()?,
-        memory_bytes: bytes("MemTotal")?,
-        memory_available_bytes: bytes("MemAvailable")?,
-        cpu_busy_ns: busy.saturating_mul(TICK_NS),
-        cpu_steal_ns: steal.saturating_mul(TICK_NS),
-    })
+impl Load {
+    /// The machine of a `/proc/meminfo` and a `/proc/stat`; `None` if one has not the shape that its manual page gives it.
+    #[must_use]
+    pub fn parse(meminfo: &str, stat: &str) -> Option<Self> {
+        let bytes = |name: &str| {
+            let rest = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+            rest.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+        };
+        let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+        let ticks: Vec<u64> = all.split_whitespace().map(str::parse).collect::<Result<_, _>>().ok()?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; guest time is part of user.
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = *ticks.as_slice() else {
+            return None;
+        };
+        let busy = [nice, system, irq, softirq].into_iter().fold(user, u64::saturating_add);
+        let numbered =
+            |line: &&str| line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        Some(Self {
+            cpus: u32::try_from(stat.lines().filter(numbered).count()).ok()?,
+            memory_bytes: bytes("MemTotal")?,
+            memory_available_bytes: bytes("MemAvailable")?,
+            cpu_busy_ns: busy.saturating_mul(TICK_NS),
+            cpu_steal_ns: steal.saturating_mul(TICK_NS),
+        })
+    }
 }
 
 fn read(path: impl AsRef<Path>) -> io::Result<String> {
@@ -83,13 +88,13 @@ mod tests {
             cpu_busy_ns: 19 * TICK_NS,
             cpu_steal_ns: 80 * TICK_NS,
         };
-        assert_eq!(parse(meminfo, stat), Some(expected));
+        assert_eq!(Load::parse(meminfo, stat), Some(expected));
     }
 
     proptest::proptest! {
         #[test]
         fn nothing_makes_it_panic(meminfo in ".{0,200}", stat in "(cpu[0-9 ]{0,80}\n){0,4}") {
-            let _ = parse(&meminfo, &stat);
+            let _ = Load::parse(&meminfo, &stat);
         }
     }
 }

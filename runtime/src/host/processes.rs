@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::Read as _;
 
-/// Most that is read of one file, bytes.
-const MAX: u64 = 16 << 10;
+/// Most that is read of one file, bytes: `status` lists up to 65536 groups (NGROUPS_MAX) before what is looked for.
+const MAX: u64 = 1 << 20;
 /// Most that is kept of a command line, bytes.
 const COMMAND: u64 = 4096;
 /// `/proc/PID/stat` counts CPU time in these (USER_HZ is 100 on every architecture we build for).
@@ -42,23 +42,31 @@ pub fn processes(pids: &[i32]) -> Vec<ProcessFacts> {
 }
 
 fn process(pid: i32) -> Option<ProcessFacts> {
-    let stat = Stat::parse(&read(pid, "stat", MAX)?)?;
-    let status = read(pid, "status", MAX)?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let first = |name: &str| field(name)?.split_whitespace().next().map(str::to_owned);
-    let cmdline = read(pid, "cmdline", COMMAND).unwrap_or_default();
-    Some(ProcessFacts {
-        pid,
-        ns_pid: field("NSpid").and_then(|pids| pids.split_whitespace().last()?.parse().ok()).unwrap_or(pid),
-        ppid: stat.ppid,
-        state: stat.state,
-        comm: stat.comm,
-        cmdline: cmdline.split_terminator('\0').map(str::to_owned).collect(),
-        uid: first("Uid").and_then(|uid| uid.parse().ok()).unwrap_or(0),
-        threads: stat.threads,
-        rss_bytes: first("VmRSS").and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024),
-        cpu_ns: stat.ticks.saturating_mul(TICK_NS),
-    })
+    let (stat, status) = (read(pid, "stat", MAX)?, read(pid, "status", MAX)?);
+    ProcessFacts::parse(pid, &stat, &status, &read(pid, "cmdline", COMMAND).unwrap_or_default())
+}
+
+impl ProcessFacts {
+    /// The process of these files of its directory in `/proc`; `None` if the first has not the shape that proc_pid_stat(5) gives it.
+    #[must_use]
+    pub fn parse(pid: i32, stat: &str, status: &str, cmdline: &str) -> Option<Self> {
+        let stat = Stat::parse(stat)?;
+        let field =
+            |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        let first = |name: &str| field(name)?.split_whitespace().next().map(str::to_owned);
+        Some(Self {
+            pid,
+            ns_pid: field("NSpid").and_then(|pids| pids.split_whitespace().last()?.parse().ok()).unwrap_or(pid),
+            ppid: stat.ppid,
+            state: stat.state,
+            comm: stat.comm,
+            cmdline: cmdline.split_terminator('\0').map(str::to_owned).collect(),
+            uid: first("Uid").and_then(|uid| uid.parse().ok()).unwrap_or(0),
+            threads: stat.threads,
+            rss_bytes: first("VmRSS").and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1024),
+            cpu_ns: stat.ticks.saturating_mul(TICK_NS),
+        })
+    }
 }
 
 fn read(pid: i32, name: &str, max: u64) -> Option<String> {
@@ -104,6 +112,25 @@ mod tests {
         let found = processes(&[own, -1]);
         assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [own]);
         assert!(found[0].rss_bytes > 0 && found[0].threads > 0 && !found[0].cmdline.is_empty());
+    }
+
+    #[test]
+    fn many_groups_do_not_hide_what_comes_behind_them() {
+        let groups: Vec<String> = (100_000..110_000).map(|gid| gid.to_string()).collect();
+        let arguments = ["--groups", &groups.join(","), "sleep", "1000"];
+        let mut child = std::process::Command::new("setpriv").args(arguments).spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        let found = loop {
+            let found = processes(&[pid]).remove(0);
+            if found.comm == "sleep" || std::time::Instant::now() > deadline {
+                break found;
+            }
+            std::thread::yield_now();
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(found.comm == "sleep" && found.rss_bytes > 0, "{found:?}");
     }
 
     #[test]
