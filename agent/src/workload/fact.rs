@@ -68,9 +68,9 @@ impl Actor {
         }
         let current = self.record.container.status.clone().unwrap_or_default();
         // The limits are those of its start, and may have been replaced since.
-        let status = ContainerStatus { effective: current.effective.clone(), ..observe(Some(&current), &said) };
-        let news = current.oom_kills != status.oom_kills;
-        if !news {
+        let observed = observe(Some(&current), &said);
+        let status = ContainerStatus { effective: current.effective.clone().or(observed.effective), ..observed };
+        if status == current {
             return Ok(());
         }
         self.amend_after = Instant::now() + AMEND;

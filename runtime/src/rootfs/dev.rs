@@ -46,6 +46,11 @@ pub(super) fn populate(inside: &Inside, spec: &Spec, ids: Option<&Ids>) -> Outco
         let mut device = Device::of(device).map_err(|why| failure("make the device", device.path(), why))?;
         (device.uid, device.gid) = shown(ids, device.uid, device.gid);
         make(inside, &device)?;
+        for directory in device.path.ancestors().skip(1).filter_map(|path| path.strip_prefix("/dev").ok()) {
+            if !directory.as_os_str().is_empty() {
+                own(&dev, directory.as_os_str(), root, group).during("make the directory of", device.path.display())?;
+            }
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::stat::{Mode, umask};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use crate::bundle::Plan;
@@ -33,7 +34,11 @@ pub(super) fn give(
         // The overlay's layers must be attached somewhere; nobody else sees where.
         unshare(CloneFlags::CLONE_NEWNS).map_err(|error| step("make a private mount namespace")(error.into()))?;
         let mapped = Mapped { user: user.into(), ids: ids.clone() };
-        rootfs::prepare(plan, namespaces, scratch, &mapped)?
+        // What is made here is the container's, and has the modes that are asked for.
+        let ours = umask(Mode::empty());
+        let prepared = rootfs::prepare(plan, namespaces, scratch, &mapped);
+        umask(ours);
+        prepared?
     } else {
         Vec::new()
     };
