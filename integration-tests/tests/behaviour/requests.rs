@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use tonic::Code;
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{assert_refused, fields, script, spec, state};
-use tweendeck_integration_tests::eventually::{eventually, eventually_async};
-use tweendeck_integration_tests::kernel::cgroup_file;
+use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_proto::v1::*;
 
 fn create(name: &str, id: &str) -> CreateContainerRequest {
@@ -143,20 +142,6 @@ async fn a_repeated_resize_gets_the_first_answer_and_looking_changes_nothing() {
     assert_eq!(api.containers.clone().resize_container(request.clone()).await.unwrap().into_inner(), first);
     let other = ResizeContainerRequest { resources: pids(31), ..request };
     assert_refused(api.containers.clone().resize_container(other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_next_agent_gives_the_kernel_the_limits_that_are_written_down() {
-    let mut agent = Agent::start().await;
-    let api = agent.api().await;
-    api.run("a", ContainerSpec { resources: pids(30), ..spec(&["sleep", "1000"]) }).await.unwrap();
-    let resized = api.resize("a", pids(40).unwrap()).await.unwrap();
-    agent.kill();
-    // As if the kernel had never got them.
-    let file = cgroup_file("pids", &resized.status.unwrap().cgroup_path, "pids.max", "pids.max");
-    std::fs::write(&file, "30").unwrap();
-    agent.resume().await;
-    eventually("the kernel has them", || (std::fs::read_to_string(&file).unwrap().trim() == "40").then_some(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
