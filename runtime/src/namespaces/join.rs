@@ -1,7 +1,8 @@
 //! Namespaces of other containers.
 //!
 //! They are opened once, before anything is made, and held by descriptor: whoever the PID in a path belongs to later does not matter. The supervisor visits them for
-//! the moment of the clone, so that the container is born in them; only a user namespace cannot be visited (there is no way back), nor a mount namespace.
+//! the moment of the clone, so that the container is born in them. A user namespace cannot be visited (there is no way back), nor a mount namespace; nor
+//! a cgroup namespace, from which the container's own cgroup cannot be reached (`CLONE_INTO_CGROUP` gives ENOENT): the first process joins these itself.
 
 use std::fs::{self, File};
 use std::io;
@@ -60,7 +61,7 @@ impl Joined {
     pub(crate) fn visit(&self) -> Result<Visit, Failed> {
         let mut visit = Visit { way_back: Vec::new() };
         for (kind, namespace) in &self.open {
-            if matches!(kind, LinuxNamespaceType::User | LinuxNamespaceType::Mount) {
+            if matches!(kind, LinuxNamespaceType::User | LinuxNamespaceType::Mount | LinuxNamespaceType::Cgroup) {
                 continue;
             }
             let entered = own(*kind).and_then(|own| {

@@ -34,6 +34,8 @@ pub(super) struct Prepared<'a> {
     pub(super) namespaces: &'a Namespaces,
     /// The mount namespace to join, if it is another container's.
     pub(super) joined_mounts: Option<&'a OwnedFd>,
+    /// The cgroup namespace to join, if it is another container's.
+    pub(super) joined_cgroup: Option<&'a OwnedFd>,
     pub(super) entrances: &'a [Entrance],
     pub(super) v1_controllers: Vec<String>,
     /// Where to wait for ids and mounts, if the ids are not the host's.
@@ -48,6 +50,7 @@ pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     kept.push(prepared.gate.as_fd());
     kept.extend(prepared.entrances.iter().map(Entrance::as_fd));
     kept.extend(prepared.joined_mounts.map(OwnedFd::as_fd));
+    kept.extend(prepared.joined_cgroup.map(OwnedFd::as_fd));
     let closed = sys::close_copies_from(3, &kept);
     let ready = closed.map_err(|error| StartFailure::new("close the supervisor's descriptors", "", &error));
     let prepared_main = ready.and_then(|()| prepare(prepared, &ends, stdio)).and_then(|main| {
@@ -108,6 +111,9 @@ fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
 fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
     let entered = prepared.entrances.iter().try_for_each(Entrance::enter);
     entered.map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
+    if let Some(namespace) = prepared.joined_cgroup {
+        step("join the cgroup namespace", sys::setns(namespace.as_fd(), libc::CLONE_NEWCGROUP))?;
+    }
     if prepared.namespaces.is_new(LinuxNamespaceType::Cgroup) {
         // Only now: the namespace's root is the cgroup the process is in at this moment (cgroup_namespaces(7)).
         step("make a cgroup namespace", unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from))?;

@@ -66,7 +66,8 @@ impl<'a> Step<'a> {
     pub(super) fn unattached(&self, mapped: &Mapped) -> Outcome<OwnedFd> {
         let foreign = self.kind == "sysfs";
         let path = if foreign { Path::new("/sys") } else { self.source };
-        let recursive = foreign || self.options.bind == Some(options::Recursive::Yes);
+        // What is mounted below the host's `/sys` is not the container's to see.
+        let recursive = self.options.bind == Some(options::Recursive::Yes);
         let source = on_host(path)?;
         let tree = sys::clone_tree(source.as_fd(), recursive).during("take the host's", path.display())?;
         if !foreign {

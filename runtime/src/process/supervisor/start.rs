@@ -83,6 +83,7 @@ fn launch(
         scratch: container.paths().run(),
         namespaces: &namespaces,
         joined_mounts: joined.get(LinuxNamespaceType::Mount),
+        joined_cgroup: joined.get(LinuxNamespaceType::Cgroup),
         entrances: &entrances,
         v1_controllers: v1_mounts(hierarchies),
         gate: child_gate,
