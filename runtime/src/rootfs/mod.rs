@@ -18,7 +18,7 @@ mod root;
 mod source;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
 use oci_spec::runtime::Spec;
@@ -73,31 +73,19 @@ pub(crate) struct Mapped {
 /// of the specification in its order.
 pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapped: &Mapped) -> Outcome<Vec<OwnedFd>> {
     mount::detach_from_host()?;
-    let scratch_tree = |made: Outcome<()>| {
-        made?;
-        let tree = mapped::copy(&scratch.join(root::MERGED), false, 0, None)?;
-        // The layers are the overlay's own by now; what is mounted over the scratch directory would hide it from the supervisor.
-        umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
-        Ok(tree)
-    };
-    let mut made = vec![match &plan.rootfs {
+    let root = match &plan.rootfs {
         Rootfs::Directory { path } => mapped::directory(path, mapped)?,
-        Rootfs::HostShared { upper_bytes, hidden } => {
-            scratch_tree(root::host_shared(scratch, *upper_bytes, hidden, Some(mapped)))?
-        }
-        Rootfs::Overlay { lower, upper } => {
-            scratch_tree(source::overlay(lower, upper, scratch, Some(mapped)).map(drop))?
-        }
-        Rootfs::Image { path, upper_bytes: Some(bytes) } => {
-            scratch_tree(source::image(path, Some(*bytes), scratch, Some(mapped)).map(drop))?
-        }
-        Rootfs::Image { path, upper_bytes: None } => {
-            source::image(path, None, scratch, None)?;
-            let tree = mapped::copy(scratch, false, 0, Some(mapped))?;
+        Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
+            let path = root_of(&plan.rootfs, scratch, Some(mapped))?;
+            // The layers below an overlay show the ids; an image that stands alone shows them itself.
+            let bare = matches!(&plan.rootfs, Rootfs::Image { upper_bytes: None, .. });
+            let tree = mapped::copy(&path, false, 0, bare.then_some(mapped))?;
+            // What is mounted over the scratch directory would hide it from the supervisor.
             umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
             tree
         }
-    }];
+    };
+    let mut made = vec![root];
     for step in mounts(&plan.spec) {
         let step = step?;
         if step.is_the_hosts(namespaces) {
@@ -112,6 +100,16 @@ pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapp
         return Err(inside::failure("mount", Path::new("/"), "more than 252 mounts are the host's"));
     }
     Ok(made)
+}
+
+/// Puts the root together; where it is mounted.
+fn root_of(rootfs: &Rootfs, scratch: &Path, mapped: Option<&Mapped>) -> Outcome<PathBuf> {
+    match rootfs {
+        Rootfs::Directory { path } => root::directory(path),
+        Rootfs::HostShared { upper_bytes, hidden } => root::host_shared(scratch, *upper_bytes, hidden, mapped),
+        Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch, mapped),
+        Rootfs::Image { path, upper_bytes } => source::image(path, *upper_bytes, scratch, mapped),
+    }
 }
 
 /// A `/dev` with its devices, for a container that cannot make any: a directory in the tmpfs that the specification describes, so that its owner can be the
@@ -140,15 +138,7 @@ pub(crate) fn build(
     let mut given = given.into_iter().flatten();
     let inside = match given.next() {
         Some(tree) => inside::Inside::attach(tree)?,
-        None => inside::Inside::open(&match &plan.rootfs {
-            Rootfs::Directory { path } => root::directory(path)?,
-            Rootfs::HostShared { upper_bytes, hidden } => {
-                root::host_shared(scratch, *upper_bytes, hidden, None)?;
-                scratch.join(root::MERGED)
-            }
-            Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch, None)?,
-            Rootfs::Image { path, upper_bytes } => source::image(path, *upper_bytes, scratch, None)?,
-        })?,
+        None => inside::Inside::open(&root_of(&plan.rootfs, scratch, None)?)?,
     };
     for step in mounts(&plan.spec) {
         let step = step?;

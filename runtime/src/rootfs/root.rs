@@ -2,25 +2,19 @@
 
 use std::ffi::CString;
 use std::fs;
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
-use nix::unistd::chdir;
 
 use super::inside::failure;
 use super::mount::add_flags;
-use super::{During as _, Mapped, Outcome, mapped};
+use super::{During as _, Mapped, Outcome, source};
 use crate::namespaces::ids::Ids;
 use crate::sys;
 
 /// Directories that containers on the host's root get empty, with their modes.
 const EMPTY: [(&str, u32); 3] = [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)];
-
-/// A file for so many bytes of the writable layer (a page), and at least so many files.
-const BYTES_PER_INODE: u64 = 4096;
-const INODES_MIN: u64 = 1024;
 
 /// A directory, as it is. Bound onto itself, because a root must be a mount point; other mounts below it stay outside. Device nodes in it open nothing: devices
 /// are what `/dev` has.
@@ -34,55 +28,22 @@ pub(super) fn directory(path: &Path) -> Outcome<PathBuf> {
     Ok(path.to_owned())
 }
 
-/// Where [`host_shared`] makes the root, below its scratch directory.
-pub(super) const MERGED: &str = "merged";
-
-/// The host's root under a layer in memory. That layer is a tmpfs of its own because the kernel refuses an upper layer that
-/// lies within the lower one (ELOOP); its pages are charged to the container. `scratch` is any directory to mount it on.
+/// The host's root under a layer in memory, with directories that appear empty. `scratch` is any directory to mount it on.
 pub(super) fn host_shared(
     scratch: &Path,
     upper_bytes: u64,
     hidden: &[PathBuf],
     mapped: Option<&Mapped>,
-) -> Outcome<()> {
-    if upper_bytes == 0 {
-        return Err(failure("mount the writable layer", scratch, "its size must not be 0, which would mean no limit"));
-    }
-    // Files without content take no pages of it, only kernel memory: they are counted apart, a file for each page it may have.
-    let inodes = (upper_bytes / BYTES_PER_INODE).max(INODES_MIN);
-    let options = format!("size={upper_bytes},nr_inodes={inodes},mode=755");
-    mount(Some("tmpfs"), scratch, Some("tmpfs"), MsFlags::MS_NODEV, Some(options.as_str()))
-        .during("mount the writable layer", scratch.display())?;
-    for name in ["lower", "upper", "work", MERGED] {
-        let path = scratch.join(name);
-        fs::create_dir(&path).during("make", path.display())?;
-    }
-    let upper = scratch.join("upper");
-    // The merged root has the upper layer's owner and mode.
-    let ids = mapped.map(|mapped| &mapped.ids);
-    be_like(&upper, Path::new("/"), ids).during("make", upper.display())?;
+) -> Outcome<PathBuf> {
+    source::memory(scratch, upper_bytes)?;
+    let (upper, ids) = (scratch.join(source::UPPER), mapped.map(|mapped| &mapped.ids));
     for (path, mode) in EMPTY {
         hide(&upper, Path::new(path), mode, ids)?;
     }
     for path in hidden {
         hide(&upper, path, 0o700, ids)?;
     }
-    // Relative names, because a comma or colon in a path would mean something to overlayfs.
-    chdir(scratch).during("change to", scratch.display())?;
-    let lower = match mapped {
-        None => "/",
-        Some(mapped) => {
-            let tree = mapped::copy(Path::new("/"), false, 0, Some(mapped))?;
-            let place = fs::File::open("lower").during("open", "lower")?;
-            sys::attach_mount(tree.as_fd(), place.as_fd()).during("attach the host's root", "/")?;
-            "lower"
-        }
-    };
-    let layers = format!("lowerdir={lower},upperdir=upper,workdir=work");
-    mount(Some("overlay"), MERGED, Some("overlay"), MsFlags::MS_NODEV, Some(layers.as_str()))
-        .during("share the host's root (overlay)", "/")?;
-    // Back: the current directory would keep the scratch directory's file system busy.
-    chdir("/").during("change to", "/")
+    source::layers_in_memory(&[Path::new("/")], scratch, mapped)
 }
 
 /// Makes a directory of the lower layer appear empty: an opaque one above it (overlayfs.rst, "whiteouts and opaque directories"). A path that leads through links

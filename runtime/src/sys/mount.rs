@@ -96,20 +96,8 @@ pub(crate) fn set_mount_attributes(
     attributes: MountAttributes,
     recursive: bool,
 ) -> io::Result<()> {
-    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     let raw = RawAttributes { set: attributes.set, clear: attributes.clear, propagation: 0, userns_fd: 0 };
-    // SAFETY: the path is NUL-terminated, `raw` is a valid mount_attr of the given size, both outlive the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_mount_setattr,
-            mount.as_raw_fd(),
-            c"".as_ptr(),
-            flags,
-            &raw const raw,
-            size_of::<RawAttributes>(),
-        )
-    };
-    done(result)
+    set_attributes(mount, &raw, recursive)
 }
 
 /// Gives an unattached mount the id mapping of a user namespace (mount_setattr(2), `MOUNT_ATTR_IDMAP`), with all mounts below it if `recursive`.
@@ -118,8 +106,12 @@ pub(crate) fn set_mount_attributes(
 /// `EINVAL` when its file system cannot be id-mapped.
 pub(crate) fn map_ids(mount: BorrowedFd<'_>, user: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
     const ATTR_IDMAP: u64 = 0x0010_0000;
-    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     let raw = RawAttributes { set: ATTR_IDMAP, clear: 0, propagation: 0, userns_fd: user.as_raw_fd() as u64 };
+    set_attributes(mount, &raw, recursive)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, raw: &RawAttributes, recursive: bool) -> io::Result<()> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the path is NUL-terminated, `raw` is a valid mount_attr of the given size, both outlive the call.
     let result = unsafe {
         libc::syscall(
@@ -127,7 +119,7 @@ pub(crate) fn map_ids(mount: BorrowedFd<'_>, user: BorrowedFd<'_>, recursive: bo
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const raw,
+            std::ptr::from_ref(raw),
             size_of::<RawAttributes>(),
         )
     };

@@ -24,9 +24,14 @@ pub(super) fn clone(
         Some(user) => clone_within(user.as_fd(), flags, cgroup),
         None => sys::clone_process(flags, cgroup, ChildOf::Us),
     };
+    if matches!(cloned, Ok(Cloned::Child)) {
+        return Ok(Cloned::Child);
+    }
+    let back = visit.end().map_err(of_join("leave the namespace"));
     let cloned = cloned.map_err(|error| StartFailure::new("clone the first process", "", &error))?;
-    if matches!(cloned, Cloned::Parent { .. }) {
-        visit.end().map_err(of_join("leave the namespace"))?;
+    if let (Err(failure), Cloned::Parent { pid, pidfd }) = (&back, &cloned) {
+        super::start::take_along(*pid, pidfd);
+        return Err(failure.clone());
     }
     Ok(cloned)
 }

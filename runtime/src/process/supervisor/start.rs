@@ -119,10 +119,10 @@ fn launch(
                 own([&parts.stdout, &parts.stderr], plan, Some(&ids))?;
                 gate::open(&gate, &mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
             });
-            match given {
-                Ok(()) => Ok(parts),
-                Err(failure) => Err(give_up(&parts, failure)),
+            if given.is_err() {
+                take_along(parts.init_pid, &parts.init);
             }
+            given.map(|()| parts)
         }
     }
 }
@@ -141,14 +141,13 @@ fn own(pipes: [&OwnedFd; 2], plan: &Plan, ids: Option<&Ids>) -> Result<(), Start
     Ok(())
 }
 
-/// Takes a first process along that could not be equipped. It may have said why it ended before that; then that is the reason.
-fn give_up(parts: &Parts, failure: StartFailure) -> StartFailure {
+/// Takes a first process along that cannot go on.
+pub(super) fn take_along(pid: i32, pidfd: &OwnedFd) {
     // One that has ended already is as well.
-    let _ = sys::pidfd_send_signal(parts.init.as_fd(), libc::SIGKILL);
-    if let Err(error) = sys::wait_for(parts.init_pid) {
+    let _ = sys::pidfd_send_signal(pidfd.as_fd(), libc::SIGKILL);
+    if let Err(error) = sys::wait_for(pid) {
         say_error(&error);
     }
-    failure
 }
 
 /// The namespaces, those of others open.

@@ -24,12 +24,13 @@ const BYTES_PER_INODE: u64 = 4096;
 const INODES_MIN: u64 = 1024;
 /// Where things are on `scratch`, when a layer in memory is there.
 const IMAGE: &str = "image";
-const UPPER: &str = "upper";
+pub(super) const UPPER: &str = "upper";
 const WORK: &str = "work";
 const MERGED: &str = "merged";
 
-/// Mounts a tmpfs of so many bytes, charged to the container, with a place for each of an overlay's parts.
-fn memory(scratch: &Path, bytes: u64) -> Outcome<()> {
+/// Mounts a tmpfs of so many bytes, charged to the container, with a place for each of an overlay's parts. It is a tmpfs of its own because the kernel refuses an
+/// upper layer that lies within the lower one (ELOOP). Files without content take no pages of it, only kernel memory: they are counted apart.
+pub(super) fn memory(scratch: &Path, bytes: u64) -> Outcome<()> {
     let stage = "mount the writable layer";
     if bytes == 0 {
         return Err(failure(stage, scratch, "its size must not be 0, which would mean no limit"));
@@ -62,7 +63,7 @@ fn layers(lower: &[&Path], upper: &Path, work: &Path, more: &str, at: &Path) -> 
 }
 
 /// Mounts an overlay whose upper layer is in memory. Its root has the owner and mode of the highest lower layer's.
-fn layers_in_memory(lower: &[&Path], scratch: &Path, mapped: Option<&Mapped>) -> Outcome<PathBuf> {
+pub(super) fn layers_in_memory(lower: &[&Path], scratch: &Path, mapped: Option<&Mapped>) -> Outcome<PathBuf> {
     let (upper, merged) = (scratch.join(UPPER), scratch.join(MERGED));
     if let Some(highest) = lower.first() {
         be_like(&upper, highest, mapped.map(|mapped| &mapped.ids)).during("make", upper.display())?;
