@@ -1,46 +1,50 @@
-//! A container with directories and cgroups of its own, run by the real supervisor. Needs root.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+//! A container that runs scripts, and whose specification a test may change first. Needs root.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::indexing_slicing, reason = "a missing field of a JSON value is made")]
 
+#[path = "../bench/mod.rs"]
+mod bench;
+
 use std::fs;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::{Value, json};
-use tweendeck_runtime::bundle::{InitMode, LogPolicy, Paths, Plan, Rootfs};
-use tweendeck_runtime::cgroup::{self, Hierarchies};
-use tweendeck_runtime::control::{Client, Message, Phase, Status};
+use tweendeck_runtime::bundle::{Plan, Rootfs};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
-use tweendeck_runtime::launch::{Launched, RuntimeBinary, launch};
-use tweendeck_runtime::teardown;
+use tweendeck_runtime::launch::Launched;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use bench::{readable, wait_for};
 
 /// One container; everything of it is gone when this is dropped.
 pub(crate) struct Bench {
-    pub(crate) dir: tempfile::TempDir,
-    hierarchies: Hierarchies,
-    parent: String,
-    pub(crate) paths: Paths,
+    inner: bench::Bench,
     /// The specification, for a test to change.
     pub(crate) spec: Value,
     pub(crate) rootfs: Rootfs,
 }
 
+impl Deref for Bench {
+    type Target = bench::Bench;
+
+    fn deref(&self) -> &bench::Bench {
+        &self.inner
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mounts.contains(self.inner.dir.path().to_str().unwrap()), "mounts are left");
+    }
+}
+
 impl Bench {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        assert!(nix::unistd::geteuid().is_root(), "these tests make namespaces and cgroups: run them as root");
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let parent = format!("tweendeck-test-fs-{}-{number}", std::process::id());
-        let dir = tempfile::tempdir().unwrap();
-        let paths = Paths::new(&dir.path().join("run"), &dir.path().join("state"), "box");
-        let spec = specification(&format!("{parent}/box"));
-        let rootfs = Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![paths.run().to_owned()] };
-        Self { hierarchies: Hierarchies::detect().unwrap(), parent, paths, dir, spec, rootfs }
+        let inner = bench::Bench::new();
+        let spec = specification(&inner.cgroup_path());
+        let rootfs = Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![inner.paths.run().to_owned()] };
+        Self { inner, spec, rootfs }
     }
 
     /// A bench whose root is a directory of its own, with the host's programs mounted into it.
@@ -62,30 +66,21 @@ impl Bench {
         self
     }
 
-    pub(crate) fn launch(&mut self, script: &str) -> Launched {
+    fn scripted(&mut self, script: &str) -> Plan {
         self.spec["process"]["args"] = json!(["sh", "-c", script]);
-        let plan = Plan {
-            name: "box".into(),
-            uid: "uid-1".into(),
-            attempt: 1,
-            rootfs: self.rootfs.clone(),
-            mode: InitMode::Init,
-            logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
-            peers: Vec::new(),
-            cgroup_base: String::new(),
-            seccomp: None,
-            spec: serde_json::from_value(self.spec.clone()).unwrap(),
-        };
-        launch(&binary(), &plan, &self.paths).unwrap()
+        let plan = self.inner.plan(&[]);
+        Plan { rootfs: self.rootfs.clone(), spec: serde_json::from_value(self.spec.clone()).unwrap(), ..plan }
+    }
+
+    pub(crate) fn launch(&mut self, script: &str) -> Launched {
+        let plan = self.scripted(script);
+        self.inner.launch(&plan)
     }
 
     /// Runs a script to its end, and waits until the supervisor has left.
     pub(crate) fn run(&mut self, script: &str) -> ExitRecord {
-        let mut launched = self.launch(script);
-        let status = wait_for(&launched.client, |status| status.phase == Phase::Exited);
-        readable(launched.child.as_fd(), Instant::now() + PATIENCE);
-        assert!(launched.child.try_reap().unwrap());
-        status.exit.unwrap()
+        let plan = self.scripted(script);
+        self.inner.run(&plan)
     }
 
     /// What a script says that succeeds.
@@ -103,20 +98,6 @@ impl Bench {
             Outcome::StartFailed { stage, message, .. } => format!("{stage}: {message}"),
             other @ (Outcome::Exited { .. } | Outcome::Signaled { .. }) => panic!("it started: {other:?}"),
         }
-    }
-
-    pub(crate) fn output(&self, stream: &str) -> Vec<String> {
-        let text = fs::read_to_string(self.paths.logs().join(format!("{stream}.log"))).unwrap();
-        text.lines().map(|line| line.splitn(4, ' ').nth(3).unwrap().to_owned()).collect()
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        teardown::teardown(&self.hierarchies, &format!("{}/box", self.parent), &self.paths).unwrap();
-        assert!(cgroup::remove_if_empty(&self.hierarchies, &self.parent).unwrap());
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        assert!(!mounts.contains(self.dir.path().to_str().unwrap()), "mounts are left");
     }
 }
 
@@ -152,28 +133,4 @@ pub(crate) fn programs(root: &Path) {
     for name in ["bin", "sbin", "lib", "lib64"] {
         std::os::unix::fs::symlink(format!("usr/{name}"), root.join(name)).unwrap();
     }
-}
-
-fn binary() -> RuntimeBinary {
-    let path = std::env::var_os("TWEENDECK_RUNTIME_BINARY").map(PathBuf::from);
-    RuntimeBinary::seal(&path.unwrap_or_else(|| env!("CARGO_BIN_EXE_tweendeck-runtime").into())).unwrap()
-}
-
-/// Statuses until one will do.
-pub(crate) fn wait_for(client: &Client, mut enough: impl FnMut(&Status) -> bool) -> Status {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match client.try_recv().unwrap() {
-            Some(Message::Status(status)) if enough(&status) => return *status,
-            Some(Message::Status(_) | Message::Reply { .. }) => {}
-            None => readable(client.as_fd(), deadline),
-        }
-    }
-}
-
-pub(crate) fn readable(fd: BorrowedFd<'_>, deadline: Instant) {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let mut polled = [PollFd::new(fd, PollFlags::POLLIN)];
-    let ready = poll(&mut polled, PollTimeout::try_from(left).unwrap()).unwrap();
-    assert!(ready > 0, "nothing happened for {PATIENCE:?}");
 }
