@@ -40,8 +40,8 @@ impl Notifier {
     }
 
     /// The agent is on its way down.
-    pub fn stopping(&self) {
-        self.send("STOPPING=1\nSTATUS=stopping; containers run on");
+    pub fn stopping(&self, status: &str) {
+        self.send(&format!("STOPPING=1\nSTATUS={status}"));
     }
 
     /// Starts telling that the agent makes progress, where the manager asks for it (sd_watchdog_enabled(3)).

@@ -65,7 +65,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = &mut served => ended.context("serve")?,
         name = asked_to_stop.wait() => {
             tracing::info!(signal = name, "stopping");
-            notifier.stopping();
+            notifier.stopping(match config.on_shutdown {
+                OnShutdown::Keep => "stopping; containers run on",
+                OnShutdown::Delete => "stopping; containers are deleted",
+            });
             drain.send_replace(true);
             match timeout(DRAIN, served).await {
                 Ok(ended) => ended.context("serve")?,

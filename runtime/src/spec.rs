@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Spec};
 
 use crate::cgroup::Resources;
 use crate::namespaces::{Namespaces, ids, time};
@@ -65,9 +65,9 @@ fn mounts(spec: &Spec, refuse: &mut impl FnMut(bool, &str)) {
 /// Nodes are made in a `/dev` of the container's own only; an image's is left as it is.
 fn devices(spec: &Spec) -> Vec<String> {
     let devices = spec.linux().as_ref().and_then(|linux| linux.devices().as_deref()).unwrap_or_default();
-    let own = spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev"));
-    if !devices.is_empty() && !own {
-        return vec!["linux.devices without a mount at /dev is not supported".to_owned()];
+    let own = |mount: &Mount| mount.destination() == Path::new("/dev") && mount.typ().as_deref() == Some("tmpfs");
+    if !devices.is_empty() && !spec.mounts().iter().flatten().any(own) {
+        return vec!["linux.devices without a tmpfs at /dev is not supported".to_owned()];
     }
     check_devices(devices)
 }

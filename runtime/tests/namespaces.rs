@@ -230,14 +230,14 @@ fn each_namespace_can_be_anothers() {
 fn a_pod_shares_user_ids_network_ipc_and_name() {
     let other = Host::start(|bench| mapped(bench.plan(&["sleep", "1000"])));
     let bench = Bench::new();
-    let script = "for kind in user net ipc uts; do readlink /proc/self/ns/$kind; done; stat -c %u /; id -u; hostname; ls /proc | grep -c '^[0-9]'";
+    let script = "for kind in user net ipc uts; do readlink /proc/self/ns/$kind; done; stat -c %u /; id -u; hostname; ls /proc | grep -c '^[0-9]'; ls /sys/class/net";
     let mut plan = bench.plan(&["sh", "-c", script]);
     for (kind, file) in [("user", "user"), ("network", "net"), ("ipc", "ipc"), ("uts", "uts")] {
         plan = sharing(plan, kind, other.path(file));
     }
     plan.peers = vec![other.peer()];
     let mut expected: Vec<String> = ["user", "net", "ipc", "uts"].map(|kind| namespace(other.main(), kind)).into();
-    expected.extend(["0", "0", "box", "4"].map(str::to_owned));
+    expected.extend(["0", "0", "box", "4", "lo"].map(str::to_owned));
     assert_eq!(ok(&bench, &plan), expected, "its processes are its own: init, sh, ls and grep");
     bench.assert_clean();
     other.end();
@@ -300,6 +300,45 @@ fn clocks_are_the_containers_own() {
     let inside: f64 = output[0].parse().unwrap();
     assert!((inside - uptime - 1_000_000.0).abs() < 60.0, "{inside} {uptime}");
     assert_ne!(output[1], namespace(std::process::id().cast_signed(), "time"));
+    bench.assert_clean();
+}
+
+#[test]
+fn dev_is_the_containers_and_nobody_elses_to_change() {
+    for own_ids in [false, true] {
+        let bench = Bench::new();
+        let plan = bench.plan(&["stat", "-c", "%a %u:%g %F", "/dev", "/dev/null", "/dev/tty"]);
+        let plan = if own_ids { mapped(plan) } else { plan };
+        let expected = ["755 0:0 directory", "666 0:0 character special file", "666 0:0 character special file"];
+        assert_eq!(ok(&bench, &plan), expected, "{own_ids}");
+        bench.assert_clean();
+    }
+}
+
+#[test]
+fn a_container_cannot_go_back_to_the_agents_protection_from_the_oom_killer() {
+    // Where this process may protect itself, what it starts inherits that.
+    let protected = fs::write("/proc/self/oom_score_adj", "-500").is_ok();
+    let lower = if protected { "-500" } else { "-1" };
+    let script =
+        format!("cat /proc/self/oom_score_adj; (echo {lower} > /proc/self/oom_score_adj) 2>/dev/null || echo refused");
+    for own_ids in [false, true] {
+        let bench = Bench::new();
+        let plan = bench.plan(&["sh", "-c", &script]);
+        let plan = if own_ids { mapped(plan) } else { plan };
+        assert_eq!(ok(&bench, &plan), ["0", "refused"], "{own_ids}");
+        bench.assert_clean();
+    }
+}
+
+#[test]
+fn who_fails_before_its_ids_came_says_why_itself() {
+    let bench = Bench::new();
+    let plan = with(mapped(bench.plan(&["true"])), |spec| {
+        spec["hostname"] = json!("x".repeat(65));
+    });
+    let (stage, _) = failure(bench.run(&plan));
+    assert_eq!(stage, "set the host name");
     bench.assert_clean();
 }
 

@@ -147,7 +147,7 @@ pub(super) const SETTINGS: [Setting; 28] = [
         "security.allow_privileged",
         Shape::Switch,
         "false",
-        "Accept containers whose root is root of this machine: privileged ones, and the capabilities ALL, SYS_ADMIN, SYS_MODULE and SYS_RAWIO",
+        "Accept privileged containers, and the capabilities ALL, SYS_ADMIN, SYS_MODULE and SYS_RAWIO. What the host's namespaces or devices give a container is not asked here",
     ),
     setting("security.allow_unconfined", Shape::Switch, "false", "Accept containers without a filter of system calls"),
     setting(

@@ -87,7 +87,9 @@ pub async fn establish(
     runtime: &Arc<RuntimeBinary>,
 ) -> Result<Established, PlaceError> {
     let (mode, parent) = (config.cgroup.placement, config.cgroup.parent.clone());
-    let systemd = if placement::systemd_is_here() {
+    // Asked only where the answer matters: a bus that hangs takes its time.
+    let asked = parent.is_none() && mode != placement::Mode::Direct;
+    let systemd = if asked && placement::systemd_is_here() {
         match scope::connect().await {
             Ok(_) => Systemd::Answers,
             Err(error) => Systemd::Silent(causes(&error)),

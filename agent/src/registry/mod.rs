@@ -160,10 +160,6 @@ impl Registry {
             return Err(JournalError::Quarantined(stranger));
         }
         let mut record = self.draft(name, spec);
-        if Namespaces::of(&record.spec()).user.is_private() {
-            let range = lock(&self.inner.ids).take().ok_or(JournalError::NoUserIds)?;
-            record.status_mut().id_range = Some(range);
-        }
         if begin == Begin::Now {
             // A container that was just created can always be started; the actor finds it promised and carries it out.
             record.set_state(step(&record.state, &Event::Start).map_or(record.state.clone(), |step| step.next));
@@ -192,10 +188,11 @@ impl Registry {
         }
     }
 
-    async fn write_new(&self, record: Record, request: Option<Request>) -> Result<Created, JournalError> {
+    async fn write_new(&self, mut record: Record, request: Option<Request>) -> Result<Created, JournalError> {
         let turn = self.turn(record.name());
         let _turn = turn.lock().await;
-        let range = id_range(&record);
+        let range = self.take_ids(&record, request.as_ref()).await?;
+        record.status_mut().id_range = range;
         let commit = Commit { change: Change::Create(Box::new(record)), request };
         let committed = self.inner.around.journal.commit(commit).await;
         if !matches!(committed, Ok(Committed::Done(_)))
@@ -210,6 +207,27 @@ impl Registry {
                 Ok(Created::New(handle, Arc::new(*record)))
             }
             Committed::Repeated(container) => Ok(Created::Before(container)),
+        }
+    }
+
+    /// Ids for a new container, if it is to have its own.
+    async fn take_ids(&self, record: &Record, request: Option<&Request>) -> Result<Option<v1::IdRange>, JournalError> {
+        if !Namespaces::of(&record.spec()).user.is_private() {
+            return Ok(None);
+        }
+        let taken = lock(&self.inner.ids).take();
+        if taken.is_some() {
+            return Ok(taken);
+        }
+        // What else there is to say about the request goes before that.
+        let repeated = match request {
+            Some(request) => self.inner.around.journal.request(request.clone()).await?.is_some(),
+            None => false,
+        };
+        match self.get(record.name()) {
+            _ if repeated => Ok(None),
+            Some(_) => Err(JournalError::Exists),
+            None => Err(JournalError::NoUserIds),
         }
     }
 

@@ -54,6 +54,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         todo: VecDeque::new(),
         signals: HashMap::new(),
         freezer: None,
+        freezing: None,
         grace_over: None,
         retry: None,
         failures: 0,
@@ -79,6 +80,8 @@ pub(super) struct Actor {
     pub(super) signals: HashMap<u64, PendingSignal>,
     /// The freeze or thaw that was asked of the supervisor last, by the same.
     pub(super) freezer: Option<(u64, FreezerRequest)>,
+    /// Who asked for the freeze that is under way.
+    pub(super) freezing: Option<Request>,
     pub(super) grace_over: Option<Instant>,
     /// An effect to be tried again, and when.
     pub(super) retry: Option<(Instant, Effect)>,

@@ -20,7 +20,7 @@ use super::plan::plan;
 use super::resize;
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
-use crate::lifecycle::{Effect, Event, Refusal, step};
+use crate::lifecycle::{Effect, Event, Phase, Refusal, step};
 use crate::{blocking, pollable, tasks};
 
 const SIGKILL: i32 = 9;
@@ -202,11 +202,16 @@ impl Actor {
 
     /// Judges a command, makes what it asks durable, and answers; the effects follow.
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
-        let Command { op, precondition, request, validate_only, reply } = command;
         // One at a time, so that each is judged by what the one before it has left.
-        if matches!(op, Op::Resize(_)) {
+        if matches!(command.op, Op::Resize(_)) {
             self.settle().await?;
+            if self.unstored.is_some() {
+                // What came of it is not stored yet, and nothing is decided before it is.
+                self.without_the_store(command);
+                return Ok(());
+            }
         }
+        let Command { op, precondition, request, validate_only, reply } = command;
         // A repeated request is answered before anything is judged: its etag is stale because it was carried out.
         if let Some(request) = request.clone() {
             match self.around.journal.request(request).await {
@@ -230,6 +235,13 @@ impl Actor {
         if effects.contains(&Effect::ApplyLimits) {
             return self.resize(next, request, reply).await;
         }
+        // That it is frozen is remembered when it is; until then a repetition asks again.
+        let request = if next.state.phase == Phase::Freezing && matches!(op, Op::Freeze) {
+            self.freezing = request;
+            None
+        } else {
+            request
+        };
         let accepted = if next == self.record {
             self.remember(request).await
         } else {

@@ -39,7 +39,15 @@ impl Actor {
     /// The supervisor says whether the container is frozen.
     pub(super) async fn freezer_is(&mut self, state: Freezer) -> Result<(), ShuttingDown> {
         match state {
-            Freezer::Frozen => self.happened(Event::Froze, |record| record.status_mut().message.clear()).await,
+            Freezer::Frozen => {
+                self.happened(Event::Froze, |record| record.status_mut().message.clear()).await?;
+                let request = self.freezing.take();
+                if let Err(error) = self.remember(request).await {
+                    // Whoever repeats it asks for what is so already.
+                    tracing::debug!(container = self.record.name(), %error, "remember the request to freeze");
+                }
+                Ok(())
+            }
             Freezer::Thawed => self.happened(Event::Thawed, |_| {}).await,
             Freezer::Freezing => Ok(()),
         }
@@ -58,6 +66,7 @@ impl Actor {
                 self.freezer_is(Freezer::Thawed).await
             }
             (FreezerRequest::Freeze, Some(error)) => {
+                self.freezing = None;
                 let message = format!("it could not be frozen: {error}");
                 self.happened(Event::FreezeFailed, |record| record.status_mut().message = message).await
             }

@@ -168,7 +168,15 @@ fn replace(hierarchies: &cgroup::Hierarchies, record: &Record) -> Outcome {
     let failed = |error: &dyn std::error::Error| CommandError::Resize { why: causes(error) };
     let resources = limits(record.spec().resources.as_ref()).map_err(|error| failed(&error))?;
     let cgroup = cgroup::open(hierarchies, record.cgroup_path()).map_err(|error| failed(&error))?;
-    match cgroup.replace(&resources, PATIENCE) {
+    let replaced = cgroup.replace(&resources, PATIENCE);
+    if let (Err(_), Some(old)) = (&replaced, &record.replaced) {
+        // An agent that died on the way may have left something that this attempt took for the old limits.
+        let old = limits(Some(old)).map_err(|error| failed(&error))?;
+        if let Err(error) = cgroup.replace(&old, PATIENCE) {
+            tracing::warn!(container = record.name(), error = causes(&error), "bring the old limits back");
+        }
+    }
+    match replaced {
         Ok(effective) => Ok(Some(effective)),
         Err(CgroupError::InUse { usage, limit }) => Err(CommandError::MemoryInUse { usage, limit }),
         Err(error) if error.is_gone() && cgroup.effective().is_err_and(|error| error.is_gone()) => Ok(None),

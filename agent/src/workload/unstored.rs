@@ -124,7 +124,7 @@ impl Actor {
         }
     }
 
-    fn without_the_store(&mut self, command: Command) {
+    pub(super) fn without_the_store(&mut self, command: Command) {
         let Command { op, precondition, request, validate_only, reply } = command;
         if let Err(refused) = precondition.check(&self.record) {
             return drop(reply.send(Err(refused)));

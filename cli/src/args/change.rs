@@ -98,7 +98,7 @@ Examples:
   tween cgroup web cpu.shares 512
 
 Names of cgroup v1 and of v2 are both taken, where they mean the same on this node. A value that is set this way is not part of the
-container's specification: it is replaced when the container is started again or resized.";
+container's specification: it is gone when the container is started again, and a resize replaces it if it is one of the limits.";
 
 /// Arguments of `cgroup`.
 #[derive(Debug, Args)]

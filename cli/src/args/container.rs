@@ -32,7 +32,7 @@ pub(crate) struct ContainerArgs {
     /// Working directory inside the container, absolute [default: /].
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
-    /// User and group the command runs as, in numbers from 0 to 4294967294; GID is 0 unless given [default: 0:0].
+    /// User and group the command runs as, in numbers: 0 to 65535 in a user namespace of its own (the default), else to 4294967294; GID is 0 unless given [default: 0:0].
     #[arg(short, long, value_parser = value::user, value_name = "UID[:GID]")]
     user: Option<v1::User>,
     /// Host name inside the container, at most 64 of A-Z a-z 0-9 . - [default: made of the container's name].

@@ -6,6 +6,7 @@ use tonic::Code;
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{assert_refused, fields, script, spec, state};
 use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
 
 fn create(name: &str, id: &str) -> CreateContainerRequest {
@@ -178,5 +179,14 @@ async fn a_resize_whose_agent_is_killed_is_brought_to_its_end_by_the_next_one() 
     })
     .await;
     let container = api.get("holder").await.unwrap();
-    assert_eq!((state(&container), container.status.unwrap().oom_kills), (ContainerState::Running, 0));
+    let status = container.status.clone().unwrap();
+    assert_eq!((state(&container), status.oom_kills), (ContainerState::Running, 0));
+    // In the kernel too, with nothing left of the attempt.
+    let file = |v1: &str, v2: &str| cgroup_file("memory", &status.cgroup_path, v1, v2);
+    let limit = file("memory.limit_in_bytes", "memory.max");
+    assert_eq!(std::fs::read_to_string(&limit).unwrap().trim(), (256_u64 << 20).to_string());
+    if limit.ends_with("memory.max") {
+        let levels = ["memory.high", "cgroup.freeze"].map(|name| std::fs::read_to_string(file("", name)).unwrap());
+        assert_eq!(levels.map(|level| level.trim().to_owned()), ["max", "0"]);
+    }
 }

@@ -143,10 +143,17 @@ impl Cgroup {
     /// [`CgroupError::NoFreezer`]; [`CgroupError::NotFrozen`] when that takes longer than `patience`: it has been thawed again then.
     pub fn freeze(&self, patience: Duration) -> Result<(), CgroupError> {
         let mut freezing = self.begin_freeze(patience)?;
-        while !freezing.look(self)? {
-            freezing.wait();
+        loop {
+            match freezing.look(self) {
+                Ok(true) => return Ok(()),
+                Ok(false) => freezing.wait(),
+                Err(error) => {
+                    // When the patience is over it has been done; nothing stays half frozen for any other reason either.
+                    let _ = self.thaw();
+                    return Err(error);
+                }
+            }
         }
-        Ok(())
     }
 
     /// Begins to freeze it; [`Freezing::look`] goes on. For who has other things to do meanwhile.

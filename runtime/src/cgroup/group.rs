@@ -35,7 +35,7 @@ pub fn open(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup, CgroupError
         sides.push(Box::new(V1::new(hierarchies.v1(), path)));
     }
     if let Some((mount, controllers)) = hierarchies.v2() {
-        sides.push(Box::new(V2::new(mount, controllers, path)));
+        sides.push(Box::new(V2::new(mount, hierarchies.base(), controllers, path)));
     }
     Ok(Cgroup { path: path.to_owned(), sides, unified: hierarchies.version() == Version::V2 })
 }
@@ -241,10 +241,9 @@ impl Cgroup {
             Err(CgroupError::NoFreezer | CgroupError::NotFrozen { .. }) => false,
             Err(error) => return Err(error),
         };
-        for pid in self.processes()? {
-            self.kill_member(pid);
-        }
-        if frozen { self.thaw() } else { Ok(()) }
+        let found = self.processes().map(|pids| pids.into_iter().for_each(|pid| self.kill_member(pid)));
+        let thawed = if frozen { self.thaw() } else { Ok(()) };
+        found.and(thawed)
     }
 
     /// SIGKILLs a process if it is (still) in it. A PID that was read from `cgroup.procs` may have been given to another process since, and is 0 for one

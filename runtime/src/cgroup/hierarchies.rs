@@ -138,6 +138,8 @@ pub struct Hierarchies {
     v1: BTreeMap<Controller, PathBuf>,
     v2: Option<PathBuf>,
     v2_controllers: Vec<Controller>,
+    /// What is ours to write in begins below this, a path below the v2 mount point.
+    base: String,
 }
 
 impl Hierarchies {
@@ -169,6 +171,7 @@ impl Hierarchies {
     pub fn below(mut self, base: &str) -> Result<Self, CgroupError> {
         if let Some(v2) = &self.v2 {
             let directory = v2.join(base);
+            self.base = base.to_owned();
             self.v2_controllers = match self.version() {
                 Version::V2 => controllers(&super::file::read(&directory, "cgroup.controllers")?),
                 Version::V1 | Version::Hybrid => {
@@ -178,6 +181,11 @@ impl Hierarchies {
             };
         }
         Ok(self)
+    }
+
+    /// What [`Hierarchies::below`] was given.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// The v2 mount point, whether or not controllers come from it.
@@ -190,7 +198,8 @@ impl Hierarchies {
     /// hierarchy's `cgroup.controllers` lists.
     #[must_use]
     pub fn parse(mountinfo: &str, v2_controllers: &str) -> Self {
-        let mut found = Self { v1: BTreeMap::new(), v2: None, v2_controllers: controllers(v2_controllers) };
+        let mut found =
+            Self { v1: BTreeMap::new(), v2: None, v2_controllers: controllers(v2_controllers), base: String::new() };
         for mount in mountinfo.lines().filter_map(Mount::parse) {
             match mount.kind {
                 "cgroup2" if found.v2.is_none() => found.v2 = Some(mount.point),

@@ -69,12 +69,19 @@ impl Reader {
         parsed
     }
 
+    fn weight_of(&mut self, given: Option<u64>) -> Option<u32> {
+        // 102400 is the highest weight; 0 and 1 are not what the kernel keeps.
+        let fits = given.is_none_or(|shares| (2..=102_400).contains(&shares));
+        self.refuse(!fits, "cpu.shares other than 2 to 102400");
+        given.filter(|_| fits).map(weight)
+    }
+
     fn cpu(&mut self, cpu: &LinuxCpu) -> Cpu {
         self.refuse(cpu.realtime_period().is_some(), "cpu.realtimePeriod");
         self.refuse(cpu.realtime_runtime().is_some(), "cpu.realtimeRuntime");
         self.refuse(cpu.idle().is_some_and(|idle| !(0..=1).contains(&idle)), "cpu.idle other than 0 and 1");
         Cpu {
-            weight: cpu.shares().map(weight),
+            weight: self.weight_of(cpu.shares()),
             quota_us: self.positive("cpu.quota_us", cpu.quota()),
             period_us: cpu.period(),
             burst_us: cpu.burst(),
@@ -153,13 +160,16 @@ impl Reader {
         let mut sorted: Vec<_> = unified.iter().collect();
         sorted.sort();
         for (file, value) in sorted {
+            self.refuse(value.trim().is_empty(), &format!("unified.{file} without a value"));
             let memory = &mut resources.memory;
             match file.as_str() {
                 "memory.high" => memory.high_bytes = self.number(file, value),
-                "memory.low" => memory.low_bytes = self.number(file, value),
-                "memory.min" => memory.min_bytes = self.number(file, value),
+                // "max" would protect everything, which the model has no word for.
+                "memory.low" => memory.low_bytes = self.parsed(&format!("unified.{file}"), Some(value)),
+                "memory.min" => memory.min_bytes = self.parsed(&format!("unified.{file}"), Some(value)),
                 "memory.oom.group" => {
-                    memory.oom_group = self.number(file, value).map(|group| group == 1);
+                    self.refuse(!matches!(value.trim(), "0" | "1"), &format!("unified.{file} of {value:?}"));
+                    memory.oom_group = Some(value.trim() == "1");
                 }
                 "io.weight" => resources.io.weight = self.parsed(file, Some(value)),
                 "misc.max" => {

@@ -7,6 +7,8 @@ use oci_spec::runtime::{LinuxIdMapping, Spec};
 
 /// Most lines a mapping may have (since Linux 4.15).
 const LINES: usize = 340;
+/// The kernel takes less than a page of text at a time.
+const TEXT_MAX: usize = 4096;
 /// What an id shows as that is not mapped (proc_sys_kernel(5), `overflowuid`).
 const OVERFLOW: u32 = 65_534;
 
@@ -93,6 +95,8 @@ impl Map {
             errors.push(format!("{field}: a size must be at least 1, and no id may be above 4294967293"));
         } else if map.overlaps(|line| line.inside) || map.overlaps(|line| line.outside) {
             errors.push(format!("{field}: entries must not overlap"));
+        } else if map.text().len() >= TEXT_MAX {
+            errors.push(format!("{field} has too many entries: as text they must be below {TEXT_MAX} bytes"));
         } else if errors.len() == before && map.outside(0).is_none() {
             errors.push(format!("{field} must map id 0 of the container, which sets it up"));
         }

@@ -4,7 +4,7 @@ use std::io;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oci_spec::runtime::{
-    IOPriorityClass, LinuxIOPriority, LinuxNamespaceType, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerFlag,
+    IOPriorityClass, LinuxIOPriority, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerFlag,
     LinuxSchedulerPolicy, PosixRlimit, PosixRlimitType, Process, Scheduler, Spec,
 };
 
@@ -35,11 +35,6 @@ pub(super) fn check(spec: &Spec) -> Vec<String> {
     let domain = spec.domainname().as_deref().unwrap_or_default();
     if domain.len() > DOMAIN_MAX || domain.contains('\0') {
         refused.push(format!("domainname must be at most {DOMAIN_MAX} bytes"));
-    }
-    let namespaces = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
-    let named = namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::Uts);
-    if !domain.is_empty() && !named {
-        refused.push("domainname takes a uts namespace of the container's own".to_owned());
     }
     let score = spec.process().as_ref().and_then(Process::oom_score_adj);
     if score.is_some_and(|score| !(-1000..=1000).contains(&score)) {

@@ -4,15 +4,17 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::Signal;
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat, makedev};
 use nix::unistd::{Gid, Uid, dup2_stderr, dup2_stdin, dup2_stdout, sethostname, setresgid, setresuid, setsid};
 use oci_spec::runtime::LinuxNamespaceType;
 use std::os::fd::AsFd as _;
 
 use super::channel::{ChildEnds, StartFailure};
-use super::{gate, init, main_process, sysctl};
+use super::{gate, init, main_process, oom_score, sysctl};
 use crate::bundle::{InitMode, Plan};
 use crate::cgroup::Entrance;
 use crate::namespaces::Namespaces;
@@ -75,7 +77,11 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     die_with_supervisor(ends).map_err(|error| StartFailure::new("watch the supervisor", "", &error))?;
     step("begin a session", setsid().map(drop).map_err(io::Error::from))?;
     step("leave the agent's session keyring", sys::join_new_session_keyring())?;
-    be_ordinary(plan)?;
+    // A better priority is the agent's, as is protection from the OOM killer.
+    sys::reset_nice();
+    if !namespaces.maps_ids() {
+        oom_score::set("self", plan)?;
+    }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let given = if namespaces.maps_ids() { Some(become_root_inside(&prepared.gate)?) } else { None };
     let main = main_process::Main::of(plan)?;
@@ -146,38 +152,23 @@ fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
     if gone { Err(io::Error::other("the supervisor has gone")) } else { Ok(()) }
 }
 
-/// Gives up what the agent may have been given and containers are not: protection from the OOM killer, a better priority. The command inherits the score
-/// from its init; it is set through the host's `/proc`, because the container's may be anything.
-fn be_ordinary(plan: &Plan) -> Result<(), StartFailure> {
-    const SCORE: &str = "/proc/self/oom_score_adj";
-    sys::reset_nice();
-    let Some(asked) = plan.spec.process().as_ref().and_then(oci_spec::runtime::Process::oom_score_adj) else {
-        // Raising the score is always allowed (proc_pid_oom_score_adj(5)); a lower one than the agent's own may not be.
-        let _ = std::fs::write(SCORE, "0");
-        return Ok(());
-    };
-    let failed = |why: &str, error| StartFailure::new("set the OOM score", &format!("{asked}{why}"), &error);
-    std::fs::write(SCORE, asked.to_string()).map_err(|error| match error.raw_os_error() {
-        Some(libc::EACCES) => failed(" is below the runtime's own, which takes CAP_SYS_RESOURCE", error),
-        Some(_) | None => failed("", error),
-    })?;
-    let now = std::fs::read_to_string(SCORE).map_err(|error| failed("", error))?;
-    if now.trim().parse() == Ok(asked) {
-        return Ok(());
-    }
-    Err(failed("", io::Error::other(format!("the kernel made {} of it", now.trim()))))
-}
-
 /// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the pipes' ends must
 /// come from the command.
 fn connect(stdio: Stdio) -> io::Result<()> {
-    let null = match std::fs::File::open("/dev/null") {
-        Ok(null) => OwnedFd::from(null),
-        // A root without one: a pipe that nobody writes to reads the same.
-        Err(_) => nix::unistd::pipe()?.0,
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let null = open("/dev/null", flags, Mode::empty()).ok().filter(|null| fstat(null).is_ok_and(is_null));
+    let null = match null {
+        Some(null) => null,
+        // A root without one, or with something else in its place: a pipe that nobody writes to reads the same.
+        None => nix::unistd::pipe()?.0,
     };
     dup2_stdin(&null)?;
     dup2_stdout(&stdio.stdout)?;
     dup2_stderr(&stdio.stderr)?;
     Ok(())
+}
+
+/// The null device (Documentation/admin-guide/devices.txt).
+fn is_null(found: FileStat) -> bool {
+    found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits() && found.st_rdev == makedev(1, 3)
 }

@@ -20,6 +20,7 @@ mod home;
 mod init;
 mod logs;
 mod main_process;
+mod oom_score;
 mod say;
 mod supervisor;
 mod sysctl;

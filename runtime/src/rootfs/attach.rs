@@ -20,7 +20,7 @@ use crate::sys::{
 
 const STAGE: &str = "mount";
 /// `MS_NOSYMFOLLOW` (linux/mount.h, Linux 5.10).
-const NOSYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
+pub(super) const NOSYMFOLLOW: MsFlags = MsFlags::from_bits_retain(256);
 
 /// Which system calls make mounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ fn plain_change(mount_point: &OwnedFd, options: &Options) -> io::Result<()> {
 
 /// Makes a mounted tmpfs read-only that had to be writable to be filled.
 pub(super) fn make_readonly(mount_point: &OwnedFd) -> io::Result<()> {
-    plain::add_flags(&proc_path(mount_point), MsFlags::MS_RDONLY).map_err(io::Error::from)
+    plain::add_flags(&proc_path(mount_point), MsFlags::MS_RDONLY)
 }
 
 /// Sets what reaches the mount from others.
@@ -186,19 +186,26 @@ pub(super) fn propagate(mount_point: &str, propagation: Propagation) -> nix::Res
     mount(NONE, mount_point, NONE, kind | below, NONE)
 }
 
+/// What is the same in both.
+const PAIRS: [(u64, MsFlags); 8] = [
+    (ATTR_RDONLY, MsFlags::MS_RDONLY),
+    (ATTR_NOSUID, MsFlags::MS_NOSUID),
+    (ATTR_NODEV, MsFlags::MS_NODEV),
+    (ATTR_NOEXEC, MsFlags::MS_NOEXEC),
+    (ATTR_NOATIME, MsFlags::MS_NOATIME),
+    (ATTR_STRICTATIME, MsFlags::MS_STRICTATIME),
+    (ATTR_NODIRATIME, MsFlags::MS_NODIRATIME),
+    (ATTR_NOSYMFOLLOW, NOSYMFOLLOW),
+];
+
+/// Flags of mount(2) as attributes.
+pub(super) fn attributes(flags: MsFlags) -> u64 {
+    PAIRS.into_iter().filter(|(_, flag)| flags.contains(*flag)).fold(0, |all, (bit, _)| all | bit)
+}
+
 /// Attributes as mount(2) has them.
 pub(super) fn flags(attributes: u64) -> MsFlags {
-    let pairs = [
-        (ATTR_RDONLY, MsFlags::MS_RDONLY),
-        (ATTR_NOSUID, MsFlags::MS_NOSUID),
-        (ATTR_NODEV, MsFlags::MS_NODEV),
-        (ATTR_NOEXEC, MsFlags::MS_NOEXEC),
-        (ATTR_NOATIME, MsFlags::MS_NOATIME),
-        (ATTR_STRICTATIME, MsFlags::MS_STRICTATIME),
-        (ATTR_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (ATTR_NOSYMFOLLOW, NOSYMFOLLOW),
-    ];
-    let found = pairs.into_iter().filter(|(bit, _)| attributes & bit != 0);
+    let found = PAIRS.into_iter().filter(|(bit, _)| attributes & bit != 0);
     // Clearing the whole field of access times clears what statfs(2) tells of it, too.
     let relative =
         if attributes & ATTR_ATIME_FIELD == ATTR_ATIME_FIELD { MsFlags::MS_RELATIME } else { MsFlags::empty() };

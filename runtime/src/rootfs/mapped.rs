@@ -7,15 +7,12 @@ use std::path::Path;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use super::inside::failure;
 use super::{During as _, Mapped, Outcome};
 use crate::sys::{self, MountAttributes};
 
 /// A directory as a root: other mounts below it stay outside, device nodes in it open nothing.
 pub(super) fn directory(path: &Path, mapped: &Mapped) -> Outcome<OwnedFd> {
-    if path.parent().is_none() {
-        return Err(failure("use the root file system", path, "must not be the host's root"));
-    }
+    super::root::not_the_hosts(path)?;
     copy(path, false, sys::ATTR_NODEV, Some(mapped))
 }
 

@@ -120,6 +120,9 @@ fn dev_of(step: &Step<'_>, spec: &Spec, scratch: &Path, mapped: &Mapped) -> Outc
     std::fs::create_dir(&path).during("make", path.display())?;
     let (uid, gid) = (mapped.ids.users.shown(0), mapped.ids.groups.shown(0));
     std::os::unix::fs::chown(&path, Some(uid), Some(gid)).during("make", path.display())?;
+    // The mode that was asked for is the file system's root's, which is above this.
+    let mode = std::fs::metadata(scratch).during("look at", scratch.display())?.permissions();
+    std::fs::set_permissions(&path, mode).during("make", path.display())?;
     dev::populate(&inside::Inside::open(scratch)?, spec, Some(&mapped.ids))?;
     let tree = mapped::copy(&path, false, 0, None)?;
     umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
@@ -142,13 +145,16 @@ pub(crate) fn build(
     };
     for step in mounts(&plan.spec) {
         let step = step?;
-        let tree = if maps_ids && step.is_the_hosts(namespaces) { given.next() } else { None };
-        step.carry_out(&inside, tree)?;
-    }
-    // Only into a /dev of the container's own; an image's is left as it is.
-    // The supervisor has filled that of a container with ids of its own.
-    if !maps_ids && plan.spec.mounts().iter().flatten().any(|mount| mount.destination() == Path::new("/dev")) {
-        dev::populate(&inside, &plan.spec, None)?;
+        if maps_ids && step.is_the_hosts(namespaces) {
+            let short = || inside::failure("mount", step.destination(), "the supervisor has sent too few mounts");
+            step.carry_out(&inside, Some(given.next().ok_or_else(short)?))?;
+            continue;
+        }
+        step.carry_out(&inside, None)?;
+        if step.is_dev() {
+            // Before anything is mounted below it, through which nodes would be made elsewhere.
+            dev::populate(&inside, &plan.spec, None)?;
+        }
     }
     Ok(Root {
         inside,

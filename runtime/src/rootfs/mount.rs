@@ -1,6 +1,7 @@
 //! Mounts of a specification, inside the new root.
 
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,7 @@ use super::attach::{self, Calls};
 use super::inside::{Inside, Kind, failure, proc_path};
 use super::options::{self, Options};
 use super::{During as _, Mapped, Outcome, check, copy_up, mapped};
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, Source};
 use crate::sys;
 
 pub(super) const NONE: Option<&str> = None;
@@ -43,15 +44,19 @@ impl<'a> Step<'a> {
     }
 
     /// Whether what is mounted is the host's, so that a container with ids of its own has no right to mount it: binds, `/sys` when the network it shows
-    /// is not the container's, and `/dev`, whose devices it cannot make.
+    /// is the host's, and `/dev`, whose devices it cannot make.
     pub(super) fn is_the_hosts(&self, namespaces: &Namespaces) -> bool {
-        let foreign_sys = self.kind == "sysfs" && !namespaces.is_new(LinuxNamespaceType::Network);
+        let foreign_sys = self.kind == "sysfs" && *namespaces.source(LinuxNamespaceType::Network) == Source::Host;
         self.options.bind.is_some() || foreign_sys || self.is_dev()
     }
 
     /// Whether it is a `/dev` of the container's own.
     pub(super) fn is_dev(&self) -> bool {
         self.kind == "tmpfs" && self.destination == Path::new("/dev")
+    }
+
+    pub(super) fn destination(&self) -> &'a Path {
+        self.destination
     }
 
     /// Mounts its file system on a path of the host's.
@@ -177,10 +182,15 @@ pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) 
     onto(destination, NONE, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, NONE)
 }
 
-/// Adds flags to a mount. A remount states all flags, and would clear the ones it leaves out.
-pub(super) fn add_flags(target: &str, more: MsFlags) -> nix::Result<()> {
+/// Makes a mount read-only, or its devices open nothing. mount_setattr(2) changes nothing else; a remount states all flags, and clears what it leaves out.
+pub(super) fn add_flags(target: &str, more: MsFlags) -> io::Result<()> {
+    if Calls::available() == Calls::Descriptors {
+        let mount = open(target, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+        let set = attach::attributes(more);
+        return sys::set_mount_attributes(mount.as_fd(), sys::MountAttributes { set, clear: 0 }, false);
+    }
     let kept = flags_of(target)?;
-    mount(NONE, target, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | more | kept, NONE)
+    mount(NONE, target, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | more | kept, NONE).map_err(io::Error::from)
 }
 
 /// The flags a mount has (statvfs(3)).
@@ -195,5 +205,7 @@ pub(super) fn flags_of(target: &str) -> nix::Result<MsFlags> {
         (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
         (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
     ];
-    Ok(pairs.into_iter().filter(|(has, _)| flags.contains(*has)).fold(MsFlags::empty(), |all, (_, flag)| all | flag))
+    // `ST_NOSYMFOLLOW` (linux/statfs.h), which nix has no name for.
+    let nosymfollow = if flags.bits() & 0x2000 != 0 { attach::NOSYMFOLLOW } else { MsFlags::empty() };
+    Ok(pairs.into_iter().filter(|(has, _)| flags.contains(*has)).fold(nosymfollow, |all, (_, flag)| all | flag))
 }

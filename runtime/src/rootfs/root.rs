@@ -19,13 +19,21 @@ const EMPTY: [(&str, u32); 3] = [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run"
 /// A directory, as it is. Bound onto itself, because a root must be a mount point; other mounts below it stay outside. Device nodes in it open nothing: devices
 /// are what `/dev` has.
 pub(super) fn directory(path: &Path) -> Outcome<PathBuf> {
-    if path.parent().is_none() {
-        return Err(failure("use the root file system", path, "must not be the host's root"));
-    }
+    not_the_hosts(path)?;
     let stage = "bind the root file system";
     mount(Some(path), path, None::<&str>, MsFlags::MS_BIND, None::<&str>).during(stage, path.display())?;
     add_flags(&path.to_string_lossy(), MsFlags::MS_NODEV).during(stage, path.display())?;
     Ok(path.to_owned())
+}
+
+/// Refuses the host's root, by whatever name: it has a kind of its own, which hides what containers must not see.
+pub(super) fn not_the_hosts(path: &Path) -> Outcome<()> {
+    let stage = "use the root file system";
+    let (found, host) = (fs::metadata(path).during(stage, path.display())?, fs::metadata("/").during(stage, "/")?);
+    if (found.dev(), found.ino()) == (host.dev(), host.ino()) {
+        return Err(failure(stage, path, "must not be the host's root"));
+    }
+    Ok(())
 }
 
 /// The host's root under a layer in memory, with directories that appear empty. `scratch` is any directory to mount it on.
@@ -49,11 +57,12 @@ pub(super) fn host_shared(
 /// Makes a directory of the lower layer appear empty: an opaque one above it (overlayfs.rst, "whiteouts and opaque directories"). A path that leads through links
 /// is hidden where it really is; links to it then lead to the empty one. What the host does not have needs no hiding.
 fn hide(upper: &Path, path: &Path, mode: u32, ids: Option<&Ids>) -> Outcome<()> {
-    let Ok(real) = fs::canonicalize(path) else {
-        return Ok(());
+    let real = match fs::canonicalize(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other.during("hide", path.display())?,
     };
     if !real.is_dir() {
-        return Ok(());
+        return Err(failure("hide", path, "is no directory"));
     }
     let mut above = upper.to_owned();
     let mut below = PathBuf::from("/");

@@ -24,5 +24,8 @@ pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<Owned
             received.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }
+    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
+        return Err(io::Error::other("not every descriptor arrived: the limit of open files is too low"));
+    }
     Ok((message.bytes > 0).then_some(received))
 }

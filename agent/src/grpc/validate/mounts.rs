@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use tweendeck_proto::v1;
@@ -9,15 +10,14 @@ use tweendeck_runtime::bundle::LAYERS_MAX;
 
 use super::Violations;
 use super::spec::absolute;
-use crate::host::Host;
 
 const MOUNTS_MAX: usize = 64;
 const TMPFS_BYTES: std::ops::RangeInclusive<u64> = 4096..=1 << 40;
 const WRITABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
 const WRITABLE_RULE: &str = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
 
-/// Mounts besides the root.
-pub(super) fn mounts(host: &Host, spec: &v1::ContainerSpec, violations: &mut Violations) {
+/// Mounts besides the root. `ours` are the agent's own directories, here and below.
+pub(super) fn mounts(ours: &[&Path], spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(spec.mounts.len() <= MOUNTS_MAX, "spec.mounts", "has more than 64 mounts");
     let mut targets = BTreeSet::new();
     for (number, mount) in spec.mounts.iter().enumerate().take(MOUNTS_MAX) {
@@ -29,7 +29,7 @@ pub(super) fn mounts(host: &Host, spec: &v1::ContainerSpec, violations: &mut Vio
         }
         match &mount.source {
             None => violations.add(at("source"), "must be bind or tmpfs"),
-            Some(v1::mount::Source::Bind(given)) => bind(host, given, &at("bind"), violations),
+            Some(v1::mount::Source::Bind(given)) => bind(ours, given, &at("bind"), violations),
             Some(v1::mount::Source::Tmpfs(tmpfs)) => {
                 let size = tmpfs.size_bytes.is_none_or(|bytes| TMPFS_BYTES.contains(&bytes));
                 violations.require(size, &at("tmpfs.size_bytes"), "must be 4096 (4 KiB) to 1099511627776 (1 TiB)");
@@ -47,7 +47,7 @@ fn target(path: &Path, field: &str, violations: &mut Violations) {
     violations.require(!whole && !kernels, field, "must not be /, /dev, /dev/pts, /dev/mqueue, or in /proc or /sys");
 }
 
-fn bind(host: &Host, bind: &v1::BindMount, field: &str, violations: &mut Violations) {
+fn bind(ours: &[&Path], bind: &v1::BindMount, field: &str, violations: &mut Violations) {
     let known = v1::MountPropagation::try_from(bind.propagation).is_ok();
     violations.require(known, &format!("{field}.propagation"), "is not a value this version knows");
     let field = format!("{field}.source");
@@ -58,21 +58,26 @@ fn bind(host: &Host, bind: &v1::BindMount, field: &str, violations: &mut Violati
     let Ok(source) = fs::canonicalize(&bind.source) else {
         return violations.add(field, format!("{:?} does not exist on this node", bind.source));
     };
-    let ours = |directory: &Path| {
-        let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-        source.starts_with(&directory) || directory.starts_with(&source)
-    };
-    let overlaps = ours(&host.state_dir) || ours(&host.run_dir);
-    violations.require(!overlaps, &field, "must neither contain nor lie in the agent's own directories");
+    violations.require(!is_the_agents(ours, &source), &field, OURS);
+}
+
+const OURS: &str = "must neither contain nor lie in the agent's own directories";
+
+/// Whether a path, links resolved, has to do with the agent's own directories.
+fn is_the_agents(ours: &[&Path], real: &Path) -> bool {
+    ours.iter().any(|directory| {
+        let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
+        real.starts_with(&directory) || directory.starts_with(real)
+    })
 }
 
 /// A root of layers.
-pub(super) fn overlay(overlay: &v1::OverlayRootfs, violations: &mut Violations) {
+pub(super) fn overlay(ours: &[&Path], overlay: &v1::OverlayRootfs, violations: &mut Violations) {
     let field = |name: &str| format!("spec.rootfs.overlay.{name}");
     let count = (1..=LAYERS_MAX).contains(&overlay.lower.len());
     violations.require(count, &field("lower"), "must have 1 to 64 directories");
     for path in overlay.lower.iter().take(LAYERS_MAX) {
-        directory(path, &field("lower"), violations);
+        directory(ours, path, &field("lower"), violations);
     }
     if overlay.upper.is_empty() {
         violations.require(overlay.work.is_empty(), &field("work"), "takes an upper directory");
@@ -80,15 +85,18 @@ pub(super) fn overlay(overlay: &v1::OverlayRootfs, violations: &mut Violations) 
         return;
     }
     violations.require(overlay.writable_bytes.is_none(), &field("writable_bytes"), "is not for an upper directory");
-    directory(&overlay.upper, &field("upper"), violations);
-    directory(&overlay.work, &field("work"), violations);
+    directory(ours, &overlay.upper, &field("upper"), violations);
+    directory(ours, &overlay.work, &field("work"), violations);
 }
 
 /// A root that is an image.
-pub(super) fn image(image: &v1::ImageRootfs, violations: &mut Violations) {
+pub(super) fn image(ours: &[&Path], image: &v1::ImageRootfs, violations: &mut Violations) {
     let field = "spec.rootfs.image.path";
-    if absolute(&image.path, field, violations) && !Path::new(&image.path).is_file() {
-        violations.add(field, format!("{:?} is not a file on this node", image.path));
+    if absolute(&image.path, field, violations) {
+        match fs::canonicalize(&image.path) {
+            Ok(real) if real.is_file() => violations.require(!is_the_agents(ours, &real), field, OURS),
+            Ok(_) | Err(_) => violations.add(field, format!("{:?} is not a file on this node", image.path)),
+        }
     }
     writable(image.writable_bytes, "spec.rootfs.image.writable_bytes", violations);
 }
@@ -97,13 +105,24 @@ fn writable(bytes: Option<u64>, field: &str, violations: &mut Violations) {
     violations.require(bytes.is_none_or(|bytes| WRITABLE_BYTES.contains(&bytes)), field, WRITABLE_RULE);
 }
 
-fn directory(path: &str, field: &str, violations: &mut Violations) {
+/// A directory of the host's that a container may have as its root, or as a layer of it. A look, not a lock: it may be another by the time of the start, which looks
+/// again whether it is the host's root.
+pub(super) fn directory(ours: &[&Path], path: &str, field: &str, violations: &mut Violations) {
     if !absolute(path, field, violations) {
         return;
     }
     match fs::canonicalize(path) {
-        Ok(real) if real.parent().is_none() => violations.add(field, "must not be the host's own root"),
-        Ok(real) if real.is_dir() => {}
-        Ok(_) | Err(_) => violations.add(field, format!("{path:?} is not a directory on this node")),
+        Ok(real) if is_the_hosts_root(&real) => {
+            violations.add(field, "must not be the host's own root; leave rootfs out to share that read-only");
+        }
+        Ok(real) if !real.is_dir() => violations.add(field, format!("{path:?} is not a directory on this node")),
+        Ok(real) => violations.require(!is_the_agents(ours, &real), field, OURS),
+        Err(_) => violations.add(field, format!("{path:?} is not a directory on this node")),
     }
+}
+
+/// By whatever name, such as `/proc/1/root`.
+fn is_the_hosts_root(path: &Path) -> bool {
+    let place = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
+    place(path) == place(Path::new("/"))
 }

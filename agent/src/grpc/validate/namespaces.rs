@@ -4,10 +4,10 @@ use tweendeck_proto::v1;
 
 use super::Violations;
 use super::name::is_container_name;
-use crate::workload::Namespaces;
+use crate::workload::{Namespaces, Origin};
 
 /// Longest offset of a clock, seconds: the kernel keeps them below 146 years (time_namespaces(7)).
-const OFFSET_MAX: i64 = 146 * 365 * 24 * 3600;
+const OFFSET_MAX: u64 = 146 * 365 * 24 * 3600;
 
 /// Checks the namespaces of a specification.
 pub(super) fn namespaces(name: &str, spec: &v1::ContainerSpec, violations: &mut Violations) {
@@ -31,6 +31,8 @@ pub(super) fn namespaces(name: &str, spec: &v1::ContainerSpec, violations: &mut 
     violations.require(!doubled, "spec.namespaces.network", "must not be given together with spec.network");
     clocks(&options, violations);
     together(spec, violations);
+    let offsets = options.clock_offsets.is_some() && !Namespaces::of(spec).time.is_private();
+    violations.require(!offsets, "spec.namespaces.clock_offsets", "needs a PRIVATE time namespace");
 }
 
 fn source(name: &str, field: &str, namespace: &v1::Namespace, violations: &mut Violations) {
@@ -54,7 +56,7 @@ fn clocks(options: &v1::NamespaceOptions, violations: &mut Violations) {
     let offsets = options.clock_offsets.unwrap_or_default();
     for (clock, offset) in [("monotonic", offsets.monotonic), ("boottime", offsets.boottime)] {
         let Some(offset) = offset else { continue };
-        let valid = offset.seconds.abs() < OFFSET_MAX && offset.nanos.abs() < 1_000_000_000;
+        let valid = offset.seconds.unsigned_abs() < OFFSET_MAX && offset.nanos.unsigned_abs() < 1_000_000_000;
         let signs = offset.seconds == 0 || offset.nanos == 0 || (offset.seconds < 0) == (offset.nanos < 0);
         let text = "must be less than 146 years, seconds and nanos of the same sign";
         violations.require(valid && signs, &format!("spec.namespaces.clock_offsets.{clock}"), text);
@@ -104,13 +106,24 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "spec.rootfs.overlay.upper",
         "needs namespaces.user HOST: an upper directory cannot be id-mapped; leave it out for a layer in memory",
     );
+    let nodes =
+        spec.resources.as_ref().is_some_and(|limits| limits.devices.iter().any(|device| !device.path.is_empty()));
+    refuse(
+        nodes && !found.mount.is_private(),
+        "spec.resources.devices",
+        "must not have a path when mount is another container's, whose /dev it has; give type, major and minor",
+    );
+    let stranger = matches!(found.network, Origin::Container(_));
+    refuse(
+        found.user.is_private() && stranger,
+        "spec.namespaces.user",
+        "must be that container's or HOST when network is another container's: its /sys cannot be mounted otherwise",
+    );
     refuse(
         spec.rootfs.is_some() && !found.mount.is_private(),
         "spec.rootfs",
         "must not be given when mount is another container's, whose root it has",
     );
-    let offsets = spec.namespaces.as_ref().is_some_and(|options| options.clock_offsets.is_some());
-    refuse(offsets && !found.time.is_private(), "spec.namespaces.clock_offsets", "needs a PRIVATE time namespace");
 }
 
 #[cfg(test)]
@@ -142,6 +155,19 @@ mod tests {
             v1::NamespaceOptions { time: mode(v1::NamespaceMode::Private), ..Default::default() },
         ] {
             assert_eq!(wrong(options.clone(), |_| ()), Vec::<String>::new(), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn no_offset_is_too_large_to_be_refused() {
+        for (seconds, nanos) in [(i64::MIN, 0), (i64::MAX, 0), (0, i32::MIN), (OFFSET_MAX.cast_signed(), 0)] {
+            let offset = Some(prost_types::Duration { seconds, nanos });
+            let options = v1::NamespaceOptions {
+                time: mode(v1::NamespaceMode::Private),
+                clock_offsets: Some(v1::ClockOffsets { monotonic: None, boottime: offset }),
+                ..Default::default()
+            };
+            assert_eq!(wrong(options, |_| ()), ["spec.namespaces.clock_offsets.boottime"]);
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use tweendeck_proto::v1;
 
 use super::devices::devices;
-use super::mounts::{image, mounts, overlay};
+use super::mounts::{directory, image, mounts, overlay};
 use super::process::process;
 use super::security::security;
 use super::{Violations, duration, namespaces, resources, room_for_init};
@@ -35,6 +35,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     let Some(spec) = spec else {
         return violations.add("spec", "is missing");
     };
+    let ours = [host.state_dir.as_path(), host.run_dir.as_path()];
     command(spec, violations);
     environment(spec, violations);
     labels(spec, violations);
@@ -45,12 +46,12 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
         devices(&limits.devices, violations);
     }
     if let Some(rootfs) = &spec.rootfs {
-        root(rootfs, violations);
+        root(&ours, rootfs, violations);
     }
     if let Some(options) = &spec.security {
         security(host.security, options, violations);
     }
-    mounts(host, spec, violations);
+    mounts(&ours, spec, violations);
     process(spec, violations);
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");
@@ -132,7 +133,7 @@ fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(groups.iter().all(|gid| *gid <= highest), "spec.user.additional_gids", text);
 }
 
-fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
+fn root(ours: &[&Path], rootfs: &v1::RootFilesystem, violations: &mut Violations) {
     use v1::root_filesystem::Source;
     match &rootfs.source {
         None => violations.add(
@@ -144,20 +145,9 @@ fn root(rootfs: &v1::RootFilesystem, violations: &mut Violations) {
             let text = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
             violations.require(allowed, "spec.rootfs.host.writable_bytes", text);
         }
-        Some(Source::Overlay(given)) => overlay(given, violations),
-        Some(Source::Image(given)) => image(given, violations),
-        Some(Source::Directory(directory)) => {
-            let field = "spec.rootfs.directory.path";
-            if !absolute(&directory.path, field, violations) {
-                return;
-            }
-            // A look, not a lock: it may be gone by the time of the start, which then fails and says so.
-            if !Path::new(&directory.path).is_dir() {
-                violations.add(field, format!("{:?} is not a directory on this node", directory.path));
-            } else if Path::new(&directory.path).parent().is_none() {
-                violations.add(field, "must not be the host's own root; leave rootfs out to share that read-only");
-            }
-        }
+        Some(Source::Overlay(given)) => overlay(ours, given, violations),
+        Some(Source::Image(given)) => image(ours, given, violations),
+        Some(Source::Directory(given)) => directory(ours, &given.path, "spec.rootfs.directory.path", violations),
     }
 }
 
@@ -188,7 +178,7 @@ mod tests {
         labels(spec, &mut violations);
         identity(spec, &mut violations);
         if let Some(rootfs) = &spec.rootfs {
-            root(rootfs, &mut violations);
+            root(&[Path::new("/var/lib/tweendeck")], rootfs, &mut violations);
         }
         violations.fields().into_iter().map(str::to_owned).collect()
     }
@@ -244,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_hosts_root_is_no_directory_of_a_container() {
-        for path in ["/", "//", "/.", "", "relative", "/etc/../etc"] {
+        for path in ["/", "//", "/.", "", "relative", "/etc/../etc", "/proc/1/root", "/var/lib"] {
             assert_eq!(
                 wrong(&v1::ContainerSpec { rootfs: directory(path), ..good() }),
                 ["spec.rootfs.directory.path"],

@@ -21,6 +21,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct V2 {
     mount: PathBuf,
+    /// What is ours to write in begins below this.
+    base: PathBuf,
     path: String,
     directory: PathBuf,
     controllers: Vec<Controller>,
@@ -28,9 +30,10 @@ pub(super) struct V2 {
 }
 
 impl V2 {
-    pub(super) fn new(mount: &Path, controllers: Vec<Controller>, path: &str) -> Self {
+    pub(super) fn new(mount: &Path, base: &str, controllers: Vec<Controller>, path: &str) -> Self {
         let directory = mount.join(path);
-        Self { mount: mount.to_owned(), path: path.to_owned(), directory, controllers, opened: OnceLock::new() }
+        let base = mount.join(base);
+        Self { mount: mount.to_owned(), base, path: path.to_owned(), directory, controllers, opened: OnceLock::new() }
     }
 
     fn has(&self, controller: Controller) -> bool {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::V2;
 use crate::cgroup::{CgroupError, Controller, Effective, Resources, file};
 
-const FILES: [&str; 2] = ["memory.low", "memory.min"];
+/// Files, and the limits they are for.
+const FILES: [(&str, &str); 2] = [("memory.low", "memory.low_bytes"), ("memory.min", "memory.min_bytes")];
 
 /// Brings the groups above up to the sum of what is protected in them, if the container asks for protection or had some.
 pub(super) fn hand_up(side: &V2, asked: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {
@@ -16,12 +17,26 @@ pub(super) fn hand_up(side: &V2, asked: &Resources, before: Option<&Effective>) 
     if !side.has(Controller::Memory) || !(protects(asked) || before.is_some_and(protects)) {
         return Ok(());
     }
-    for name in FILES {
+    for (name, field) in FILES {
+        let mut asked = 0;
         for (position, group) in above(side).into_iter().enumerate() {
-            let (sum, has) = (sum(&group, name)?, value(&group, name)?);
+            let Some(has) = value(&group, name)? else { continue };
+            if !is_ours(side, &group) {
+                // Another's to write. Without its protection there is none.
+                if has < asked {
+                    let effective = format!("{has} in {}, which must protect as much", group.display());
+                    return Err(CgroupError::NotEnforced {
+                        field: field.to_owned(),
+                        asked: asked.to_string(),
+                        effective,
+                    });
+                }
+                continue;
+            }
+            asked = sum(&group, name)?;
             // The container's parent is the agent's own; further up, others may have their say too.
-            if has.is_some_and(|has| sum > has || (position == 0 && sum < has)) {
-                file::write(&group, name, &sum.to_string())?;
+            if asked > has || (position == 0 && asked < has) {
+                file::write(&group, name, &asked.to_string())?;
             }
         }
     }
@@ -31,15 +46,19 @@ pub(super) fn hand_up(side: &V2, asked: &Resources, before: Option<&Effective>) 
 /// Takes the share of a container that is gone out of its parent.
 pub(super) fn take_back(side: &V2) -> Result<(), CgroupError> {
     let Some(parent) = above(side).into_iter().next() else { return Ok(()) };
-    if !side.has(Controller::Memory) {
+    if !side.has(Controller::Memory) || !is_ours(side, &parent) {
         return Ok(());
     }
-    for name in FILES {
+    for (name, _) in FILES {
         if value(&parent, name)?.is_some_and(|has| has > 0) {
             file::write(&parent, name, &sum(&parent, name)?.to_string())?;
         }
     }
     Ok(())
+}
+
+fn is_ours(side: &V2, group: &Path) -> bool {
+    group != side.base && group.starts_with(&side.base)
 }
 
 /// The groups above the container, nearest first; not the root, which has no limits.

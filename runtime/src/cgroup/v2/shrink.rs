@@ -1,5 +1,6 @@
-//! Bringing a memory limit down on v2. A `memory.max` below what is in use would have the OOM killer make room, so room is made first, and
-//! nothing runs between the look at what is in use and the new limit.
+//! Bringing a memory limit down on v2. A `memory.max` below what is in use would have the OOM killer make room, so room is made first. Until the new limit
+//! is there `memory.high` holds the container to it, so what it allocates between the look at what is in use and the new limit is a few pages, which
+//! the kernel reclaims when the limit is written.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,8 +9,6 @@ use crate::cgroup::{CgroupError, Effective, Resources, file};
 
 /// Between two attempts.
 const WAIT: Duration = Duration::from_millis(20);
-/// How long freezing may take at a time.
-const FREEZE: Duration = Duration::from_millis(500);
 const HIGH: &str = "memory.high";
 
 pub(super) fn shrink(
@@ -28,16 +27,18 @@ pub(super) fn shrink(
 }
 
 fn make_room(directory: &Path, max: u64, deadline: Instant) -> Result<(), CgroupError> {
+    let mut held = false;
     loop {
         let usage = file::number(directory, "memory.current")?;
-        if usage <= max && set_while_frozen(directory, max)? {
-            return Ok(());
+        if usage <= max && held {
+            return file::write(directory, "memory.max", &max.to_string());
         }
         if Instant::now() >= deadline {
             return Err(CgroupError::InUse { usage, limit: max });
         }
         // In steps: one far below what is in use would bring the container to a halt for the rest of the time.
         let high = max.max(usage.saturating_sub(usage >> 3));
+        held = high == max;
         file::write(directory, HIGH, &high.to_string())?;
         let over = usage.saturating_sub(max);
         if over > 0 && directory.join("memory.reclaim").exists() {
@@ -46,38 +47,4 @@ fn make_room(directory: &Path, max: u64, deadline: Instant) -> Result<(), Cgroup
         }
         std::thread::sleep(WAIT);
     }
-}
-
-/// Whether the limit is in force. What is frozen allocates nothing.
-fn set_while_frozen(directory: &Path, max: u64) -> Result<bool, CgroupError> {
-    let was_frozen = file::read(directory, "cgroup.freeze")?.trim() == "1";
-    if was_frozen {
-        return set_if_it_fits(directory, max);
-    }
-    file::write(directory, "cgroup.freeze", "1")?;
-    let set = match frozen(directory) {
-        Ok(true) => set_if_it_fits(directory, max),
-        other => other,
-    };
-    file::write(directory, "cgroup.freeze", "0").and(set)
-}
-
-fn frozen(directory: &Path) -> Result<bool, CgroupError> {
-    let until = Instant::now() + FREEZE;
-    loop {
-        if file::keyed(&file::read(directory, "cgroup.events")?, "frozen") == Some(1) {
-            return Ok(true);
-        }
-        if Instant::now() >= until {
-            return Ok(false);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn set_if_it_fits(directory: &Path, max: u64) -> Result<bool, CgroupError> {
-    if file::number(directory, "memory.current")? > max {
-        return Ok(false);
-    }
-    file::write(directory, "memory.max", &max.to_string()).map(|()| true)
 }

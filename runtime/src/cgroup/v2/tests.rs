@@ -20,7 +20,7 @@ impl Fake {
         fs::write(dir.path().join("cgroup.subtree_control"), ALL).unwrap();
         fs::write(dir.path().join("parent/cgroup.subtree_control"), "").unwrap();
         let controllers = vec![Controller::Cpu, Controller::Memory, Controller::Pids];
-        let side = V2::new(dir.path(), controllers, "parent/box");
+        let side = V2::new(dir.path(), "", controllers, "parent/box");
         side.create().unwrap();
         for (name, content) in files {
             fs::write(side.directory.join(name), content).unwrap();
@@ -112,7 +112,7 @@ fn everything_in_it_is_killed_at_once_and_it_can_be_cloned_into() {
     let mount = mountinfo.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
     let mount = mount.expect("a unified hierarchy is mounted, if only beside v1");
     let path = format!("tweendeck-test-v2-{}", std::process::id());
-    let side = V2::new(Path::new(mount), Vec::new(), &path);
+    let side = V2::new(Path::new(mount), "", Vec::new(), &path);
     side.create().unwrap();
     assert!(side.clone_target().is_some());
     let mut sleepers: Vec<_> =

@@ -16,6 +16,8 @@ const MAX: usize = 8;
 pub(super) struct Clients {
     listener: OwnedFd,
     sockets: Vec<OwnedFd>,
+    /// Numbers of connections that have been dropped since somebody asked.
+    dropped: Vec<i32>,
 }
 
 /// What a readable connection had to say.
@@ -28,7 +30,7 @@ pub(super) enum Said {
 
 impl Clients {
     pub(super) fn new(listener: OwnedFd) -> Self {
-        Self { listener, sockets: Vec::new() }
+        Self { listener, sockets: Vec::new(), dropped: Vec::new() }
     }
 
     pub(super) fn listener(&self) -> BorrowedFd<'_> {
@@ -39,7 +41,7 @@ impl Clients {
     pub(super) fn accept(&mut self, status: &Status) -> io::Result<BorrowedFd<'_>> {
         let socket = crate::sys::accept(self.listener.as_fd())?;
         if self.sockets.len() >= MAX {
-            self.sockets.remove(0);
+            self.dropped.push(self.sockets.remove(0).as_raw_fd());
         }
         tell_one(&socket, &Message::Status(Box::new(status.clone())));
         self.sockets.push(socket);
@@ -49,13 +51,29 @@ impl Clients {
     /// Tells everybody the state. Who does not read is dropped; it will connect again and be told the whole state then.
     pub(super) fn tell(&mut self, status: &Status) {
         let message = Message::Status(Box::new(status.clone()));
-        self.sockets.retain(|socket| tell_one(socket, &message));
+        self.keep(|socket| tell_one(socket, &message));
+    }
+
+    fn keep(&mut self, keeps: impl Fn(&OwnedFd) -> bool) {
+        let dropped = &mut self.dropped;
+        self.sockets.retain(|socket| {
+            let kept = keeps(socket);
+            if !kept {
+                dropped.push(socket.as_raw_fd());
+            }
+            kept
+        });
+    }
+
+    /// Connections that have been dropped; their numbers may be others' next.
+    pub(super) fn take_dropped(&mut self) -> Vec<i32> {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Answers one.
     pub(super) fn answer(&mut self, fd: i32, id: u64, error: Option<String>) {
         let message = Message::Reply { id, error };
-        self.sockets.retain(|socket| socket.as_raw_fd() != fd || tell_one(socket, &message));
+        self.keep(|socket| socket.as_raw_fd() != fd || tell_one(socket, &message));
     }
 
     /// Reads one message of a connection.
@@ -74,7 +92,7 @@ impl Clients {
     }
 
     fn drop_one(&mut self, fd: i32) -> Said {
-        self.sockets.retain(|socket| socket.as_raw_fd() != fd);
+        self.keep(|socket| socket.as_raw_fd() != fd);
         Said::Gone
     }
 }

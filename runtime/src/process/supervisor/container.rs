@@ -151,6 +151,9 @@ impl Container {
 
     fn accept(&mut self, parts: &Parts) {
         self.read_freezer(parts);
+        for fd in self.clients.take_dropped() {
+            self.freezer.forget(fd);
+        }
         match self.clients.accept(&self.status) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(socket) => {
@@ -172,8 +175,7 @@ impl Container {
             }
             Said::Request(Request::Freeze { id }) => self.freeze(fd, id, parts),
             Said::Request(Request::Thaw { id }) => self.thaw(fd, id, parts),
-            Said::Nothing => {}
-            Said::Gone => self.freezer.forget(fd),
+            Said::Nothing | Said::Gone => {}
         }
     }
 

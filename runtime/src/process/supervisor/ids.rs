@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, umask};
 use oci_spec::runtime::LinuxNamespaceType;
@@ -12,6 +13,7 @@ use crate::bundle::Plan;
 use crate::namespaces::Namespaces;
 use crate::namespaces::ids::Ids;
 use crate::process::channel::StartFailure;
+use crate::process::oom_score;
 use crate::rootfs::{self, Mapped};
 
 /// Gives the first process (which waits at the gate) its ids, and makes its mounts.
@@ -27,6 +29,7 @@ pub(super) fn give(
             Ids::of(&plan.spec).map_err(|errors| super::start::refusal("map the user ids", &errors.join("; ")))?;
         ids.give_to(pid).map_err(step("map the user ids"))?;
     }
+    oom_score::set(&pid.to_string(), plan)?;
     // As the kernel has them: of a namespace that is joined, there is nothing else.
     let ids = Ids::of_process(pid).map_err(step("read the mapping of user ids"))?;
     let mounts = if namespaces.is_new(LinuxNamespaceType::Mount) {
@@ -38,6 +41,10 @@ pub(super) fn give(
         let ours = umask(Mode::empty());
         let prepared = rootfs::prepare(plan, namespaces, scratch, &mapped);
         umask(ours);
+        if prepared.is_err() {
+            // What is mounted there would hide the run directory from us. Usually nothing is.
+            let _ = umount2(scratch, MntFlags::MNT_DETACH);
+        }
         prepared?
     } else {
         Vec::new()

@@ -119,10 +119,10 @@ fn launch(
                 own([&parts.stdout, &parts.stderr], plan, Some(&ids))?;
                 gate::open(&gate, &mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
             });
-            if given.is_err() {
-                take_along(parts.init_pid, &parts.init);
-            }
-            given.map(|()| parts)
+            let Err(failure) = given else { return Ok(parts) };
+            take_along(parts.init_pid, &parts.init);
+            // One that has failed by itself, and so did not wait for this, has said why.
+            Err(parts.ends.failure().ok().flatten().unwrap_or(failure))
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::Mapped;
 use super::super::inside::failure;
+use super::super::root::not_the_hosts;
 use super::{Outcome, layers, layers_in_memory, memory};
 use crate::bundle::Upper;
 
@@ -15,11 +16,7 @@ pub(in crate::rootfs) fn overlay(
     mapped: Option<&Mapped>,
 ) -> Outcome<PathBuf> {
     let lower: Vec<&Path> = lower.iter().map(PathBuf::as_path).collect();
-    // By whatever name; the host's root has a kind of its own, which hides what containers must not see.
-    let host = |path: &&&Path| std::fs::canonicalize(path).is_ok_and(|real| real.parent().is_none());
-    if let Some(path) = lower.iter().find(host) {
-        return Err(failure("use the layer", path, "must not be the host's root"));
-    }
+    lower.iter().try_for_each(|path| not_the_hosts(path))?;
     match upper {
         Upper::Directory { upper, .. } if mapped.is_some() => Err(failure(
             "use the upper layer",
