@@ -74,6 +74,7 @@ fn the_oom_score_is_the_commands_and_a_lower_one_than_ours_is_refused() {
     let mut bench = Bench::new();
     bench.spec["process"]["oomScoreAdj"] = json!(321);
     assert_eq!(bench.lines("cat /proc/self/oom_score_adj"), ["321"]);
+    let mut bench = Bench::new();
     bench.spec["process"]["oomScoreAdj"] = json!(-900);
     let capable = std::fs::read_to_string("/proc/self/status").unwrap();
     let effective = capable.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();

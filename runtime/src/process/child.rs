@@ -40,8 +40,10 @@ pub(super) struct Prepared<'a> {
     pub(super) joined_cgroup: Option<&'a OwnedFd>,
     pub(super) entrances: &'a [Entrance],
     pub(super) v1_controllers: Vec<String>,
-    /// Where to wait for ids and mounts, if the ids are not the host's.
+    /// Where to wait for ids and mounts,
     pub(super) gate: OwnedFd,
+    /// if they come from outside.
+    pub(super) waits: bool,
 }
 
 /// The clone's whole life. Never returns.
@@ -83,7 +85,14 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
         oom_score::set("self", plan)?;
     }
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
-    let given = if namespaces.maps_ids() { Some(become_root_inside(&prepared.gate)?) } else { None };
+    let given = if prepared.waits {
+        gate::wait(&prepared.gate).map_err(|error| StartFailure::new("wait for the supervisor", "", &error))?
+    } else {
+        Vec::new()
+    };
+    if namespaces.maps_ids() {
+        become_root_inside()?;
+    }
     let main = main_process::Main::of(plan)?;
     if namespaces.is_new(LinuxNamespaceType::Network) {
         step("bring up the loopback device", sys::loopback_up())?;
@@ -127,9 +136,8 @@ fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
     Ok(())
 }
 
-/// Waits for the ids, and takes those of the container's root; the mounts that came with them.
-fn become_root_inside(gate: &OwnedFd) -> Result<Vec<OwnedFd>, StartFailure> {
-    let mounts = gate::wait(gate).map_err(|error| StartFailure::new("wait for the user ids", "", &error))?;
+/// Takes the ids of the container's root.
+fn become_root_inside() -> Result<(), StartFailure> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     let changed = sys::set_groups(&[]).and_then(|()| {
         setresgid(gid, gid, gid)?;
@@ -138,8 +146,7 @@ fn become_root_inside(gate: &OwnedFd) -> Result<Vec<OwnedFd>, StartFailure> {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
         Ok(())
     });
-    step("become the container's root", changed)?;
-    Ok(mounts)
+    step("become the container's root", changed)
 }
 
 /// A container without a supervisor would have nobody to keep its exit: it ends with it. The supervisor may have died before the

@@ -11,9 +11,9 @@ use super::{During as _, Mapped, Outcome};
 use crate::sys::{self, MountAttributes};
 
 /// A directory as a root: other mounts below it stay outside, device nodes in it open nothing.
-pub(super) fn directory(path: &Path, mapped: &Mapped) -> Outcome<OwnedFd> {
+pub(super) fn directory(path: &Path, mapped: Option<&Mapped>) -> Outcome<OwnedFd> {
     super::root::not_the_hosts(path)?;
-    copy(path, false, sys::ATTR_NODEV, Some(mapped))
+    copy(path, false, sys::ATTR_NODEV, mapped)
 }
 
 /// An unattached copy of what is mounted at a path on the host, with the container's ids if asked.

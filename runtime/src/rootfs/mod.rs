@@ -69,23 +69,34 @@ pub(crate) struct Mapped {
     pub(crate) ids: Ids,
 }
 
-/// In the supervisor, for a container whose ids are not the host's: the mounts of the host's file systems, unattached; first the root, then those
-/// of the specification in its order.
-pub(crate) fn prepare(plan: &Plan, namespaces: &Namespaces, scratch: &Path, mapped: &Mapped) -> Outcome<Vec<OwnedFd>> {
+/// Whether a root lies on a block device of its own.
+pub(crate) fn takes_a_device(rootfs: &Rootfs) -> bool {
+    matches!(rootfs, Rootfs::Image { .. })
+}
+
+/// In the supervisor: mounts that are made outside of the container, unattached; first the root, then, for a container whose ids are not the host's, those of the
+/// specification that are the host's, in its order.
+pub(crate) fn prepare(
+    plan: &Plan,
+    namespaces: &Namespaces,
+    scratch: &Path,
+    mapped: Option<&Mapped>,
+) -> Outcome<Vec<OwnedFd>> {
     mount::detach_from_host()?;
     let root = match &plan.rootfs {
         Rootfs::Directory { path } => mapped::directory(path, mapped)?,
         Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
-            let path = root_of(&plan.rootfs, scratch, Some(mapped))?;
+            let path = root_of(&plan.rootfs, scratch, mapped)?;
             // The layers below an overlay show the ids; an image that stands alone shows them itself.
             let bare = matches!(&plan.rootfs, Rootfs::Image { upper_bytes: None, .. });
-            let tree = mapped::copy(&path, false, 0, bare.then_some(mapped))?;
+            let tree = mapped::copy(&path, false, 0, mapped.filter(|_| bare))?;
             // What is mounted over the scratch directory would hide it from the supervisor.
             umount2(scratch, MntFlags::MNT_DETACH).during("let go of", scratch.display())?;
             tree
         }
     };
     let mut made = vec![root];
+    let Some(mapped) = mapped else { return Ok(made) };
     for step in mounts(&plan.spec) {
         let step = step?;
         if step.is_the_hosts(namespaces) {
@@ -130,15 +141,10 @@ fn dev_of(step: &Step<'_>, spec: &Spec, scratch: &Path, mapped: &Mapped) -> Outc
 }
 
 /// Makes the root and everything in it that does not depend on the container's cgroup. `given` are the mounts of [`prepare`].
-pub(crate) fn build(
-    plan: &Plan,
-    namespaces: &Namespaces,
-    scratch: &Path,
-    given: Option<Vec<OwnedFd>>,
-) -> Outcome<Root> {
+pub(crate) fn build(plan: &Plan, namespaces: &Namespaces, scratch: &Path, given: Vec<OwnedFd>) -> Outcome<Root> {
     mount::detach_from_host()?;
-    let maps_ids = given.is_some();
-    let mut given = given.into_iter().flatten();
+    let maps_ids = namespaces.maps_ids();
+    let mut given = given.into_iter();
     let inside = match given.next() {
         Some(tree) => inside::Inside::attach(tree)?,
         None => inside::Inside::open(&root_of(&plan.rootfs, scratch, None)?)?,

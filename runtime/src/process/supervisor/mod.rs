@@ -8,8 +8,8 @@ mod container;
 mod events;
 mod first;
 mod freezer;
-mod ids;
 mod oom;
+mod outside;
 mod start;
 
 use std::io;

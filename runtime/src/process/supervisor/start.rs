@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::rc::Rc;
 
 use nix::fcntl::OFlag;
@@ -9,7 +10,7 @@ use nix::unistd::{Gid, Uid, fchown, pipe2};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
-use super::{first, ids};
+use super::{first, outside};
 use crate::bundle::Plan;
 use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
 use crate::namespaces::ids::Ids;
@@ -74,7 +75,8 @@ fn launch(
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
-    if !namespaces.maps_ids() {
+    let waits = outside::is_needed(plan, &namespaces);
+    if !waits {
         own([&stdout, &stderr], plan, None)?;
     }
     let (gate, child_gate) = gate::pair().map_err(step("make the gate"))?;
@@ -87,6 +89,7 @@ fn launch(
         entrances: &entrances,
         v1_controllers: v1_mounts(hierarchies),
         gate: child_gate,
+        waits,
     };
     let stdio = child::Stdio { stdout: child_stdout, stderr: child_stderr };
 
@@ -111,20 +114,27 @@ fn launch(
                 stderr,
                 oom,
             };
-            if !namespaces.maps_ids() {
-                return Ok(parts);
-            }
-            let given = ids::give(plan, &namespaces, container.paths().run(), pid);
-            let given = given.and_then(|(ids, mounts)| {
-                own([&parts.stdout, &parts.stderr], plan, Some(&ids))?;
-                gate::open(&gate, &mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
-            });
-            let Err(failure) = given else { return Ok(parts) };
-            take_along(parts.init_pid, &parts.init);
-            // One that has failed by itself, and so did not wait for this, has said why.
-            Err(parts.ends.failure().ok().flatten().unwrap_or(failure))
+            if waits { equip(plan, &namespaces, container.paths().run(), parts, &gate) } else { Ok(parts) }
         }
     }
+}
+
+/// Gives the first process what it waits for, and lets it go on.
+fn equip(
+    plan: &Plan,
+    namespaces: &Namespaces,
+    scratch: &Path,
+    parts: Parts,
+    gate: &OwnedFd,
+) -> Result<Parts, StartFailure> {
+    let given = outside::give(plan, namespaces, scratch, parts.init_pid).and_then(|given| {
+        own([&parts.stdout, &parts.stderr], plan, given.ids.as_ref())?;
+        gate::open(gate, &given.mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
+    });
+    let Err(failure) = given else { return Ok(parts) };
+    take_along(parts.init_pid, &parts.init);
+    // One that has failed by itself, and so did not wait for this, has said why.
+    Err(parts.ends.failure().ok().flatten().unwrap_or(failure))
 }
 
 /// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
