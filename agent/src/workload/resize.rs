@@ -1,7 +1,7 @@
 //! Other limits for a container that exists.
 //!
 //! Of one that runs, the limits are written down first, together with those they replace; then the kernel gets them, in a task of its own, because
-//! making room for a smaller memory limit takes its time and signals must not wait for that; then it is written down that it has them, or the
+//! making room for a smaller memory limit takes its time and signals must not wait for that (a second resize does, and with it what comes after it); then it is written down that it has them, or the
 //! old ones come back. An agent that finds limits whose fate is unknown goes on from there: it gives them to the kernel (again).
 
 use std::time::Duration;
