@@ -14,6 +14,7 @@ use tweendeck_runtime::cgroup;
 use tweendeck_runtime::control::ControlError;
 use tweendeck_runtime::exit::ExitRecord;
 use tweendeck_runtime::hold::LEAF;
+use tweendeck_runtime::teardown::Inventory;
 
 use crate::causes::causes;
 use crate::host::Host;
@@ -124,6 +125,16 @@ impl fmt::Display for Stranger {
 }
 
 impl Stranger {
+    /// All there is of the container that it looks like, for people. Blocks.
+    fn found(&self, host: &Host) -> String {
+        let cgroup = match &self.kind {
+            Kind::RunDirectory => host.cgroup_path(&self.name),
+            Kind::Cgroup(path) => path.clone(),
+        };
+        let found = Inventory::take(&host.hierarchies, &cgroup, &host.paths(&self.name));
+        found.map_or_else(|error| causes(&error), |found| found.to_string())
+    }
+
     /// Whether it is still there. Blocks.
     #[must_use]
     pub fn is_there(&self, host: &Host) -> bool {
@@ -145,7 +156,7 @@ pub fn quarantine(host: &Host, known: &BTreeSet<String>) -> Vec<Stranger> {
     });
     let found: Vec<Stranger> = directories.chain(cgroups).filter(|stranger| !known.contains(&stranger.name)).collect();
     for stranger in &found {
-        tracing::warn!(%stranger, "belongs to no known container: left alone");
+        tracing::warn!(%stranger, found = stranger.found(host), "belongs to no known container: left alone");
     }
     found
 }

@@ -9,7 +9,7 @@ use tweendeck_proto::v1;
 use tweendeck_runtime::bundle::Peer;
 use tweendeck_runtime::control::{ControlError, Scope};
 use tweendeck_runtime::launch::{Launched, SupervisorChild, launch};
-use tweendeck_runtime::teardown;
+use tweendeck_runtime::teardown::{self, Inventory};
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
@@ -138,7 +138,11 @@ impl Actor {
         let host = self.around.host.clone();
         let (name, cgroup) = (self.record.name().to_owned(), self.record.cgroup_path().to_owned());
         let torn = blocking::run(move || {
-            teardown::teardown(&host.hierarchies, &cgroup, &host.paths(&name)).map_err(|error| causes(&error))
+            let paths = host.paths(&name);
+            teardown::teardown(&host.hierarchies, &cgroup, &paths).map_err(|error| {
+                let left = Inventory::take(&host.hierarchies, &cgroup, &paths);
+                left.map_or(causes(&error), |left| format!("{}; there is still {left}", causes(&error)))
+            })
         })
         .await
         .unwrap_or_else(|error| Err(error.to_string()));

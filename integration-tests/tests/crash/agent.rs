@@ -49,11 +49,15 @@ async fn life(script: Script) -> Report {
     });
     let pid = told.recv().unwrap();
     let socket = agent.socket();
-    let answers = || async { reach(&socket).await?.node().await.ok() };
-    eventually_async("the traced agent answers", answers).await;
+    let answers = || async {
+        assert!(!tracer.is_finished(), "the tracer has ended");
+        let api = reach(&socket).await?;
+        api.node().await.ok().map(|_| api)
+    };
+    let api = eventually_async("the traced agent answers", answers).await;
     armed.store(true, Ordering::Relaxed);
     // Cut short by the kill, wherever that is.
-    let _ = attempt(&agent.api().await).await;
+    let _ = attempt(&api).await;
     armed.store(false, Ordering::Relaxed);
     kill_if_it_runs(pid, &agent.run_dir());
     let report = tokio::task::spawn_blocking(|| tracer.join().unwrap()).await.unwrap();
@@ -75,20 +79,20 @@ async fn attempt(api: &Api) -> Result<(), tonic::Status> {
     api.delete("box").await.map(drop)
 }
 
-/// It ends, with a reason, and can be deleted.
+/// It ends, with a reason, and can be deleted; or it has never been promised, or its deletion had been, and is done at any moment.
 async fn settle(api: &Api) {
-    match api.get("box").await {
-        // It was never promised.
-        Err(refusal) if refusal.code() == Code::NotFound => return,
-        found => {
-            if state(&found.unwrap()) != ContainerState::Created {
-                let ended = exit(&api.wait("box").await.unwrap());
-                let known = [ExitReason::Exited, ExitReason::Signaled, ExitReason::StartFailed, ExitReason::Lost];
-                assert!(known.contains(&ended.reason()), "{ended:?}");
-                assert!(ended.reason() != ExitReason::Exited || ended.code == CODE, "{ended:?}");
-            }
-        }
+    if let Err(refusal) = end(api).await {
+        assert_eq!(refusal.code(), Code::NotFound, "{refusal:?}");
     }
-    api.delete("box").await.unwrap();
     assert_eq!(api.get("box").await.unwrap_err().code(), Code::NotFound);
+}
+
+async fn end(api: &Api) -> Result<(), tonic::Status> {
+    if state(&api.get("box").await?) != ContainerState::Created {
+        let ended = exit(&api.wait("box").await?);
+        let known = [ExitReason::Exited, ExitReason::Signaled, ExitReason::StartFailed, ExitReason::Lost];
+        assert!(known.contains(&ended.reason()), "{ended:?}");
+        assert!(ended.reason() != ExitReason::Exited || ended.code == CODE, "{ended:?}");
+    }
+    api.delete("box").await.map(drop)
 }

@@ -17,7 +17,7 @@ use tweendeck_runtime::bundle::{InitMode, LogPolicy, Paths, Plan, Rootfs};
 use tweendeck_runtime::cgroup::{self, Cpu, Hierarchies, Memory, Resources};
 use tweendeck_runtime::control::{Client, ControlError, Message, Request, Scope};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
-use tweendeck_runtime::teardown;
+use tweendeck_runtime::teardown::{self, Inventory};
 
 use crate::tracer::{Report, Role, Script, Tracer, kill_if_it_runs, stopped};
 
@@ -195,7 +195,8 @@ impl Container {
             teardown::teardown(&self.hierarchies, &path, &self.paths).unwrap();
             teardown::purge(&self.paths).unwrap();
         }
-        assert!(!self.paths.run().exists() && !self.paths.state().exists());
+        let left = Inventory::take(&self.hierarchies, &path, &self.paths).unwrap();
+        assert!(left.is_empty(), "{left}");
         assert!(cgroup::remove_if_empty(&self.hierarchies, &self.parent).unwrap());
         let own = self.dir.path().to_string_lossy().into_owned();
         let is_own = |line: &String| line.contains(&own);

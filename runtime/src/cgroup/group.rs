@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::resources::verify;
@@ -144,6 +145,15 @@ impl Cgroup {
             pids.extend(side.processes()?);
         }
         Ok(pids.into_iter().collect())
+    }
+
+    /// Its directories in all hierarchies, with those below.
+    ///
+    /// # Errors
+    /// [`CgroupError`] naming the directory.
+    pub(crate) fn directories(&self, hierarchies: &Hierarchies) -> Result<Vec<PathBuf>, CgroupError> {
+        let trees = hierarchies.mounts().into_iter().map(|mount| file::tree(&mount.join(&self.path)));
+        trees.collect::<Result<Vec<_>, _>>().map(|trees| trees.concat())
     }
 
     /// Whether a process is in it or below it.

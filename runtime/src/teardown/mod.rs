@@ -3,12 +3,16 @@
 //! There is little to remove, because a container's mounts exist only in its own mount namespace, and its network only in its own network
 //! namespace: both end with its last process. What stays are processes, cgroups, and files of ours.
 
+mod inventory;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::bundle::Paths;
 use crate::cgroup::{self, CgroupError, Hierarchies};
+
+pub use inventory::Inventory;
 
 /// What could not be removed.
 #[derive(Debug, thiserror::Error)]
