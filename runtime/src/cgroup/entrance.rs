@@ -2,42 +2,33 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::CgroupError;
 
-/// An open `tasks` file of v1. Opened by the supervisor and written by the container's first process, which in a user namespace could not open
-/// it: the kernel looks at the rights of the one who opened it (since Linux 5.16; cgroup_procs_write in kernel/cgroup/cgroup-v1.c).
-#[derive(Debug)]
-pub struct Entrance {
-    file: File,
-    path: PathBuf,
-}
+/// The file of a v1 directory that a thread writes itself to.
+pub(super) const FILE: &str = "tasks";
 
-impl Entrance {
-    pub(super) fn open(directory: &Path) -> Result<Self, CgroupError> {
-        let path = directory.join("tasks");
-        match OpenOptions::new().write(true).open(&path) {
-            Ok(file) => Ok(Self { file, path }),
-            Err(source) => Err(CgroupError::Write { path, value: "0".to_owned(), source }),
-        }
-    }
-
-    /// Moves the calling process in; it must have one thread. By `0`, which is the writer itself: for a thread that moves itself the kernel needs no lock
-    /// over all of the machine's forks, which a PID in `cgroup.procs` waits for, 7 to 15 ms after a pause (since Linux 5.5; cgroup_procs_write_start in
-    /// kernel/cgroup/cgroup.c).
-    ///
-    /// # Errors
-    /// [`CgroupError::Write`].
-    pub fn enter(&self) -> Result<(), CgroupError> {
-        let entered = (&self.file).write_all(b"0");
-        entered.map_err(|source| CgroupError::Write { path: self.path.clone(), value: "0".to_owned(), source })
+/// Opens an entrance ([`super::Cgroup::entrances`]). The supervisor opens them, because in a user namespace the container's first process could not: the
+/// kernel looks at the rights of the one who opened it (since Linux 5.16; cgroup_procs_write in kernel/cgroup/cgroup-v1.c).
+///
+/// # Errors
+/// [`CgroupError::Write`].
+pub fn open(path: &Path) -> Result<OwnedFd, CgroupError> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(file) => Ok(file.into()),
+        Err(source) => Err(CgroupError::Write { path: path.to_owned(), value: "0".to_owned(), source }),
     }
 }
 
-impl AsFd for Entrance {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
+/// Moves the calling process through an open entrance; it must have one thread. By `0`, which is the writer itself: for a thread that moves itself the kernel
+/// needs no lock over all of the machine's forks, which a PID in `cgroup.procs` waits for, 7 to 15 ms after a pause (since Linux 5.5;
+/// cgroup_procs_write_start in kernel/cgroup/cgroup.c). `path` is for the error.
+///
+/// # Errors
+/// [`CgroupError::Write`].
+pub fn enter(entrance: OwnedFd, path: &Path) -> Result<(), CgroupError> {
+    let entered = File::from(entrance).write_all(b"0");
+    entered.map_err(|source| CgroupError::Write { path: PathBuf::from(path), value: "0".to_owned(), source })
 }

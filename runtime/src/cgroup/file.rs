@@ -17,6 +17,27 @@ pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), Cgr
     written.map_err(|source| CgroupError::Write { path, value: value.to_owned(), source })
 }
 
+/// Writes several values, each in one write(2), to a file that takes what is written whatever the offset.
+pub(super) fn write_each(
+    directory: &Path,
+    name: &str,
+    values: impl IntoIterator<Item = String>,
+) -> Result<(), CgroupError> {
+    let mut values = values.into_iter().peekable();
+    let Some(first) = values.peek() else { return Ok(()) };
+    let path = directory.join(name);
+    let mut file = match OpenOptions::new().write(true).open(&path) {
+        Ok(file) => file,
+        Err(source) => return Err(CgroupError::Write { path, value: first.clone(), source }),
+    };
+    for value in values {
+        if let Err(source) = file.write_all(value.as_bytes()) {
+            return Err(CgroupError::Write { path, value, source });
+        }
+    }
+    Ok(())
+}
+
 /// The content of a file. One that is longer than [`MAX`] is an error: half of a list would look like a whole one.
 pub(super) fn read(directory: &Path, name: &str) -> Result<String, CgroupError> {
     String::from_utf8(bytes(directory, name)?).map_err(|error| CgroupError::Read {
@@ -122,16 +143,33 @@ pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
 /// Makes a directory and its parents below `mount`, each open to whoever wants to look, whatever the umask: a container whose root is nobody here reads
 /// its own limits, and some kernels (6.1; 6.18 does not) let it mount its part of a hierarchy only if it may search all that is above it.
 pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
-    let mut full = mount.to_owned();
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
+    let mut full = mount.join(path);
+    // Its parent is nearly always there.
+    if fs::create_dir(&full).is_ok() {
+        return match open(&full) {
+            Ok(()) => Ok(full),
+            Err(source) => Err(CgroupError::Create { path: full, source }),
+        };
+    }
+    full = mount.to_owned();
     for component in Path::new(path).components() {
         full.push(component);
         let made = match fs::create_dir(&full) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made.and_then(|()| fs::set_permissions(&full, fs::Permissions::from_mode(0o755))),
+            made => made.and_then(|()| open(&full)),
         };
         made.map_err(|source| CgroupError::Create { path: full.clone(), source })?;
     }
     Ok(full)
+}
+
+/// Removes a directory in which there is neither a process nor another directory; `false` when there is, or when the kernel says anything else against it.
+pub(super) fn remove_if_unused(directory: &Path) -> bool {
+    match fs::remove_dir(directory) {
+        Ok(()) => true,
+        Err(error) => is_gone(&error),
+    }
 }
 
 /// Removes a directory and all below it, deepest first. A directory stays busy for a moment after its last process has been

@@ -9,13 +9,22 @@ use super::resources::verify;
 use super::v1::V1;
 use super::v2::V2;
 use super::{
-    Backend, CgroupError, Cpu, Effective, Entrance, Hierarchies, Io, Memory, OomEvent, Resources, Stats, Version, file,
+    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Memory, OomEvent, Resources, Stats, Totals, Version, file,
 };
 
 /// How long processes may take to die of SIGKILL before that is an error.
 const DIE: Duration = Duration::from_secs(5);
 /// How long everything may take to stop before it is killed running.
 const HOLD: Duration = Duration::from_millis(200);
+
+/// Directories of a cgroup, by how a container's first process comes into them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Those it is cloned into (v2); they must be there before.
+    BornInto,
+    /// Those it enters by itself (v1).
+    Entered,
+}
 
 /// The cgroup of one container.
 #[derive(Debug)]
@@ -66,12 +75,41 @@ impl Cgroup {
         self.sides.iter().try_for_each(|side| side.create())
     }
 
+    /// Makes one part of it, and sets the limits that belong there. [`Cgroup::confirm`] reads them back.
+    ///
+    /// # Errors
+    /// [`CgroupError::Create`], and [`CgroupError::Write`] when the kernel refuses a limit.
+    pub fn make(&self, part: Part, resources: &Resources) -> Result<(), CgroupError> {
+        self.part(part).try_for_each(|side| {
+            side.create()?;
+            side.write(resources, None)
+        })
+    }
+
+    /// Whether it has such a part on this host.
+    #[must_use]
+    pub fn has_part(&self, part: Part) -> bool {
+        self.part(part).next().is_some()
+    }
+
+    fn part(&self, part: Part) -> impl Iterator<Item = &dyn Backend> {
+        self.sides().filter(move |side| side.is_born_into() == (part == Part::BornInto))
+    }
+
     /// Sets limits of a cgroup that has just been made, and reads them back. What was not asked for may be absent from the answer.
     ///
     /// # Errors
     /// [`CgroupError::Write`] when the kernel refuses one, [`CgroupError::NotEnforced`] when it bends one.
     pub fn apply(&self, resources: &Resources) -> Result<Effective, CgroupError> {
         self.sides.iter().try_for_each(|side| side.write(resources, None))?;
+        self.confirm(resources)
+    }
+
+    /// Reads back the limits of a cgroup that has just been made. What was not asked for may be absent from the answer.
+    ///
+    /// # Errors
+    /// [`CgroupError::NotEnforced`] when the kernel has bent one.
+    pub fn confirm(&self, resources: &Resources) -> Result<Effective, CgroupError> {
         let effective = self.read(Some(resources))?;
         verify(resources, &effective, false)?;
         Ok(effective)
@@ -123,16 +161,11 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// What the container's first process enters through, where it is not cloned into it ([`Cgroup::dir_fd`]).
-    ///
-    /// # Errors
-    /// [`CgroupError::Write`].
-    pub fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
-        let mut all = Vec::new();
-        for side in &self.sides {
-            all.extend(side.entrances()?);
-        }
-        Ok(all)
+    /// The files that the container's first process enters through, where it is not cloned into it ([`Cgroup::dir_fd`]). They are there once
+    /// [`Part::Entered`] has been made.
+    #[must_use]
+    pub fn entrances(&self) -> Vec<PathBuf> {
+        self.sides.iter().flat_map(|side| side.entrances()).collect()
     }
 
     /// PIDs of every process in it and below it, in order.
@@ -176,6 +209,21 @@ impl Cgroup {
         Ok(all)
     }
 
+    /// What it has used in its whole life.
+    ///
+    /// # Errors
+    /// [`CgroupError`] naming the file.
+    pub fn totals(&self) -> Result<Totals, CgroupError> {
+        let mut all = Totals::default();
+        for side in &self.sides {
+            let more = side.totals()?;
+            all.cpu_usage_ns = all.cpu_usage_ns.or(more.cpu_usage_ns);
+            all.memory_peak_bytes = all.memory_peak_bytes.or(more.memory_peak_bytes);
+            all.oom_kills = all.oom_kills.or(more.oom_kills);
+        }
+        Ok(all)
+    }
+
     /// Processes the OOM killer took so far; 0 where nothing counts memory.
     ///
     /// # Errors
@@ -203,9 +251,16 @@ impl Cgroup {
     }
 
     /// The directory to clone a process into (`CLONE_INTO_CGROUP`), where there is a v2 side.
-    #[must_use]
-    pub fn dir_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.sides.iter().find_map(|side| side.clone_target())
+    ///
+    /// # Errors
+    /// [`CgroupError::Read`].
+    pub fn dir_fd(&self) -> Result<Option<BorrowedFd<'_>>, CgroupError> {
+        for side in &self.sides {
+            if let Some(target) = side.clone_target()? {
+                return Ok(Some(target));
+            }
+        }
+        Ok(None)
     }
 
     /// Kills every process in it, and returns when none is left.
@@ -275,6 +330,14 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError::NotEmpty`] and [`CgroupError::Remove`]; calling again goes on.
     pub fn remove(&self) -> Result<(), CgroupError> {
+        // Nearly always nothing is in it; looking first would cost more than trying.
+        let mut unused = true;
+        for side in &self.sides {
+            unused &= side.remove_if_unused()?;
+        }
+        if unused {
+            return Ok(());
+        }
         self.kill_all()?;
         self.sides.iter().try_for_each(|side| side.remove())
     }

@@ -12,7 +12,7 @@ mod change;
 mod check;
 pub mod devices;
 mod disks;
-mod entrance;
+pub mod entrance;
 mod error;
 mod file;
 mod flat;
@@ -39,10 +39,9 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 pub use check::check;
-pub use entrance::Entrance;
 pub use error::CgroupError;
 pub use freeze::{Freezer, Freezing};
-pub use group::{Cgroup, children, open, remove_if_empty};
+pub use group::{Cgroup, Part, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
 pub use list::{BadList, IdList};
 pub use resources::{Cpu, Device, Effective, Hugetlb, Io, IoDevice, Memory, Rdma, Resources};
@@ -82,6 +81,17 @@ pub struct Stats {
     pub pids_max_hits: Option<u64>,
 }
 
+/// What a container has used in its whole life: what its exit record says. Less than [`Stats`], because every end waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// CPU time, nanoseconds.
+    pub cpu_usage_ns: Option<u64>,
+    /// Highest memory use, bytes.
+    pub memory_peak_bytes: Option<u64>,
+    /// Processes the OOM killer took.
+    pub oom_kills: Option<u64>,
+}
+
 /// What becomes ready when the OOM killer may have acted.
 #[derive(Debug)]
 pub struct OomEvent {
@@ -110,12 +120,16 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn read(&self, only: Option<&Resources>) -> Result<Effective, CgroupError>;
     /// Brings the memory limit down to what is asked, without an OOM kill: reclaims until it fits, or gives up at the deadline.
     fn shrink(&self, resources: &Resources, before: &Effective, deadline: Instant) -> Result<(), CgroupError>;
-    /// What a process enters through that was not cloned into it.
-    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError>;
+    /// Whether a process is cloned into it (`CLONE_INTO_CGROUP`); else it enters by itself.
+    fn is_born_into(&self) -> bool;
+    /// The files that a process enters through that was not cloned into it.
+    fn entrances(&self) -> Vec<PathBuf>;
     /// Every process in it and below it.
     fn processes(&self) -> Result<Vec<i32>, CgroupError>;
     /// Usage of its controllers.
     fn stats(&self) -> Result<Stats, CgroupError>;
+    /// What its controllers have counted in its whole life.
+    fn totals(&self) -> Result<Totals, CgroupError>;
     /// What becomes ready when the OOM killer may have acted; the counter says whether it has.
     fn oom_event(&self) -> Result<Option<OomEvent>, CgroupError>;
     /// Processes the OOM killer took; `None` when this side does not count memory.
@@ -130,8 +144,10 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn freezer_event(&self) -> Result<Option<File>, CgroupError>;
     /// The directory that has a file of this name, by the controllers of this side.
     fn directory_of(&self, name: &str) -> Option<PathBuf>;
-    /// Removes the directories, which must have no process left; one that is gone is fine.
+    /// Removes the directories if nothing is in them; `false` when something is. One that is gone is fine.
+    fn remove_if_unused(&self) -> Result<bool, CgroupError>;
+    /// Removes the directories, which must have no process left, with those below; one that is gone is fine.
     fn remove(&self) -> Result<(), CgroupError>;
-    /// The directory to clone a process into (`CLONE_INTO_CGROUP`), if the kernel can.
-    fn clone_target(&self) -> Option<BorrowedFd<'_>>;
+    /// The directory to clone a process into, if that is how one comes into it.
+    fn clone_target(&self) -> Result<Option<BorrowedFd<'_>>, CgroupError>;
 }

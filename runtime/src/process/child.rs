@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,7 +16,7 @@ use std::os::fd::AsFd as _;
 use super::channel::{ChildEnds, StartFailure};
 use super::{gate, init, main_process, oom_score, sysctl};
 use crate::bundle::{InitMode, Plan};
-use crate::cgroup::Entrance;
+use crate::cgroup::entrance;
 use crate::namespaces::Namespaces;
 use crate::{rootfs, sys};
 
@@ -38,7 +38,10 @@ pub(super) struct Prepared<'a> {
     pub(super) joined_mounts: Option<&'a OwnedFd>,
     /// The cgroup namespace to join, if it is another container's.
     pub(super) joined_cgroup: Option<&'a OwnedFd>,
-    pub(super) entrances: &'a [Entrance],
+    /// The files through which it enters its cgroup,
+    pub(super) entrances: &'a [PathBuf],
+    /// if it was not born there; it is given them once they are there and every limit is confirmed.
+    pub(super) enters: bool,
     pub(super) v1_controllers: Vec<String>,
     /// Where to wait for ids and mounts,
     pub(super) gate: OwnedFd,
@@ -52,7 +55,6 @@ pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     // close when the supervisor dies, not when its clone does.
     let mut kept = vec![ends.status.as_fd(), ends.failure.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
     kept.push(prepared.gate.as_fd());
-    kept.extend(prepared.entrances.iter().map(Entrance::as_fd));
     kept.extend(prepared.joined_mounts.map(OwnedFd::as_fd));
     kept.extend(prepared.joined_cgroup.map(OwnedFd::as_fd));
     let closed = sys::close_copies_from(3, &kept);
@@ -124,8 +126,12 @@ fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
 
 /// On v1; on v2 it was cloned into it. As late as this, so that the set-up is not charged to the container.
 fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
-    let entered = prepared.entrances.iter().try_for_each(Entrance::enter);
-    entered.map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error))?;
+    if prepared.enters {
+        let given = gate::wait(&prepared.gate)
+            .map_err(|error| StartFailure::new("wait for the supervisor to let it in", "", &error))?;
+        let mut entered = given.into_iter().zip(prepared.entrances).map(|(given, path)| entrance::enter(given, path));
+        entered.try_for_each(|entered| entered.map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error)))?;
+    }
     if let Some(namespace) = prepared.joined_cgroup {
         step("join the cgroup namespace", sys::setns(namespace.as_fd(), libc::CLONE_NEWCGROUP))?;
     }

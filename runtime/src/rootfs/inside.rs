@@ -62,10 +62,9 @@ impl Inside {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).during("open the mount point", path.display()),
         }
-        let mut made = PathBuf::from("/");
         let names: Vec<_> = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
-        for (position, name) in names.iter().enumerate() {
-            let parent = self.look(&made, resolve).during("open the mount point's parent", made.display())?;
+        let (mut made, mut parent, there) = self.deepest(&names, resolve)?;
+        for (position, name) in names.iter().enumerate().skip(there) {
             made.push(name);
             let last = position + 1 == names.len();
             let result = match kind {
@@ -80,8 +79,25 @@ impl Inside {
                 }
                 Ok(()) | Err(_) => {}
             }
+            if !last {
+                parent = self.look(&made, resolve).during("open the mount point's parent", made.display())?;
+            }
         }
         self.look(path, resolve).during("open the mount point", path.display())
+    }
+
+    /// The deepest directory that is there on the way to what these names lead to, not counting that itself; and how many of them lead to it. Usually only the last
+    /// name is missing.
+    fn deepest(&self, names: &[Component<'_>], resolve: Resolve) -> Outcome<(PathBuf, OwnedFd, usize)> {
+        let mut there = names.len().saturating_sub(1);
+        loop {
+            let path: PathBuf = std::iter::once(Component::RootDir).chain(names.iter().take(there).copied()).collect();
+            match self.look(&path, resolve) {
+                Ok(parent) => return Ok((path, parent, there)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound && there > 0 => there -= 1,
+                Err(error) => return Err(error).during("open the mount point's parent", path.display()),
+            }
+        }
     }
 
     fn look(&self, path: &Path, resolve: Resolve) -> io::Result<OwnedFd> {

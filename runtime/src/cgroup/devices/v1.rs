@@ -35,21 +35,22 @@ pub(in crate::cgroup) fn check(rules: &[Rule]) -> Result<(), CgroupError> {
 /// read back.
 pub(in crate::cgroup) fn apply(directory: &Path, rules: &[Rule]) -> Result<(), CgroupError> {
     let target = State::of(rules)?;
-    let allow = |text: &str| file::write(directory, "devices.allow", text);
-    let deny = |text: &str| file::write(directory, "devices.deny", text);
+    let allow = |lines: Vec<String>| file::write_each(directory, "devices.allow", lines);
+    let deny = |lines: Vec<String>| file::write_each(directory, "devices.deny", lines);
+    let lines = |exceptions: Vec<(Devices, Access)>| {
+        exceptions.into_iter().map(|(devices, access)| line(devices, access)).collect()
+    };
     if target.allow {
-        allow("a")?;
-        target.exceptions.iter().try_for_each(|(devices, access)| deny(&line(*devices, *access)))?;
+        allow(vec!["a".to_owned()])?;
+        deny(lines(difference(&target.exceptions, &BTreeMap::new())))?;
     } else {
         let mut current = read(directory)?;
         if current.allow {
-            deny("a")?;
+            deny(vec!["a".to_owned()])?;
             current = State::default();
         }
-        let missing = difference(&target.exceptions, &current.exceptions);
-        missing.into_iter().try_for_each(|(devices, access)| allow(&line(devices, access)))?;
-        let surplus = difference(&current.exceptions, &target.exceptions);
-        surplus.into_iter().try_for_each(|(devices, access)| deny(&line(devices, access)))?;
+        allow(lines(difference(&target.exceptions, &current.exceptions)))?;
+        deny(lines(difference(&current.exceptions, &target.exceptions)))?;
     }
     let shown = State { exceptions: if target.allow { BTreeMap::new() } else { target.exceptions }, ..target };
     let found = read(directory)?;

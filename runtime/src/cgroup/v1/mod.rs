@@ -15,7 +15,8 @@ use std::time::Instant;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{
-    Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
+    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Stats, Totals, entrance,
+    file,
 };
 
 /// The v1 side of a container's cgroup.
@@ -74,8 +75,13 @@ impl Backend for V1 {
         }
     }
 
-    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
-        self.all().map(|directory| Entrance::open(&directory)).collect()
+    fn is_born_into(&self) -> bool {
+        // CLONE_INTO_CGROUP takes v2 directories only (clone(2): EBADF).
+        false
+    }
+
+    fn entrances(&self) -> Vec<PathBuf> {
+        self.all().map(|directory| directory.join(entrance::FILE)).collect()
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {
@@ -91,6 +97,18 @@ impl Backend for V1 {
 
     fn stats(&self) -> Result<Stats, CgroupError> {
         stats::read(self)
+    }
+
+    fn totals(&self) -> Result<Totals, CgroupError> {
+        let mut totals = Totals::default();
+        if let Some(directory) = self.directory(Controller::CpuAcct) {
+            totals.cpu_usage_ns = Some(file::number(directory, "cpuacct.usage")?);
+        }
+        if let Some(directory) = self.directory(Controller::Memory) {
+            totals.memory_peak_bytes = Some(file::number(directory, "memory.max_usage_in_bytes")?);
+        }
+        totals.oom_kills = self.oom_kills()?;
+        Ok(totals)
     }
 
     /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2).
@@ -151,12 +169,15 @@ impl Backend for V1 {
         directory.join(name).exists().then(|| directory.clone())
     }
 
+    fn remove_if_unused(&self) -> Result<bool, CgroupError> {
+        Ok(self.all().fold(true, |unused, directory| file::remove_if_unused(&directory) && unused))
+    }
+
     fn remove(&self) -> Result<(), CgroupError> {
         self.all().try_for_each(|directory| file::remove(&directory))
     }
 
-    fn clone_target(&self) -> Option<BorrowedFd<'_>> {
-        // CLONE_INTO_CGROUP takes v2 directories only (clone(2): EBADF).
-        None
+    fn clone_target(&self) -> Result<Option<BorrowedFd<'_>>, CgroupError> {
+        Ok(None)
     }
 }

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Instant;
 
 use super::{
-    Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
+    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Stats, Totals, file,
 };
 
 /// The v2 side of a container's cgroup.
@@ -26,7 +26,7 @@ pub(super) struct V2 {
     path: String,
     directory: PathBuf,
     controllers: Vec<Controller>,
-    opened: OnceLock<Option<File>>,
+    opened: OnceLock<File>,
 }
 
 impl V2 {
@@ -93,9 +93,12 @@ impl Backend for V2 {
         Ok(())
     }
 
-    fn entrances(&self) -> Result<Vec<Entrance>, CgroupError> {
-        // It was cloned into it.
-        Ok(Vec::new())
+    fn is_born_into(&self) -> bool {
+        true
+    }
+
+    fn entrances(&self) -> Vec<PathBuf> {
+        Vec::new()
     }
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {
@@ -104,6 +107,17 @@ impl Backend for V2 {
 
     fn stats(&self) -> Result<Stats, CgroupError> {
         stats::read(self)
+    }
+
+    fn totals(&self) -> Result<Totals, CgroupError> {
+        let cpu = file::read_optional(&self.directory, "cpu.stat")?.unwrap_or_default();
+        let memory = self.has(Controller::Memory);
+        Ok(Totals {
+            cpu_usage_ns: file::keyed(&cpu, "usage_usec").map(|us| us.saturating_mul(1000)),
+            // Since Linux 5.19.
+            memory_peak_bytes: if memory { file::number_or_max(&self.directory, "memory.peak")? } else { None },
+            oom_kills: self.oom_kills()?,
+        })
     }
 
     /// `memory.events` itself: poll(2) tells `POLLPRI` when it has changed since it was read (no inotify, whose instances are few).
@@ -157,13 +171,24 @@ impl Backend for V2 {
         self.directory.join(name).exists().then(|| self.directory.clone())
     }
 
+    fn remove_if_unused(&self) -> Result<bool, CgroupError> {
+        if !file::remove_if_unused(&self.directory) {
+            return Ok(false);
+        }
+        protection::take_back(self).map(|()| true)
+    }
+
     fn remove(&self) -> Result<(), CgroupError> {
         file::remove(&self.directory)?;
         protection::take_back(self)
     }
 
-    fn clone_target(&self) -> Option<BorrowedFd<'_>> {
-        let opened = self.opened.get_or_init(|| File::open(&self.directory).ok());
-        opened.as_ref().map(File::as_fd)
+    fn clone_target(&self) -> Result<Option<BorrowedFd<'_>>, CgroupError> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(Some(opened.as_fd()));
+        }
+        let opened = File::open(&self.directory);
+        let opened = opened.map_err(|source| CgroupError::Read { path: self.directory.clone(), source })?;
+        Ok(Some(self.opened.get_or_init(|| opened).as_fd()))
     }
 }

@@ -114,7 +114,7 @@ fn everything_in_it_is_killed_at_once_and_it_can_be_cloned_into() {
     let path = format!("tweendeck-test-v2-{}", std::process::id());
     let side = V2::new(Path::new(mount), "", Vec::new(), &path);
     side.create().unwrap();
-    assert!(side.clone_target().is_some());
+    assert!(side.clone_target().unwrap().is_some());
     let mut sleepers: Vec<_> =
         (0..3).map(|_| std::process::Command::new("sleep").arg("1000").spawn().unwrap()).collect();
     for sleeper in &sleepers {

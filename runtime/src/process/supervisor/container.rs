@@ -12,7 +12,7 @@ use super::freezer::FreezerWatch;
 use super::oom::OomWatch;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
-use crate::cgroup::{Cgroup, Freezer, OomEvent, OomEventKind, Stats};
+use crate::cgroup::{Cgroup, Freezer, OomEvent, OomEventKind, Totals};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
 use crate::process::channel::{Heard, StartFailure, Word};
@@ -289,11 +289,11 @@ impl Container {
             }
             log.finish();
         }
-        let stats = parts.cgroup.stats().unwrap_or_default();
-        let kills = stats.oom_kills.unwrap_or(self.status.oom_kills);
+        let totals = parts.cgroup.totals().unwrap_or_default();
+        let kills = totals.oom_kills.unwrap_or(self.status.oom_kills);
         self.oom.counted(kills);
         let outcome = self.outcome(init, kills);
-        self.record(outcome, &stats);
+        self.record(outcome, totals);
     }
 
     fn outcome(&self, init: i32, oom_kills: u64) -> Outcome {
@@ -320,11 +320,11 @@ impl Container {
 
     /// A start that did not come as far as a process.
     pub(super) fn never_started(&mut self, failure: &StartFailure) {
-        self.record(start_failed(failure), &Stats::default());
+        self.record(start_failed(failure), Totals::default());
     }
 
     /// Makes the end durable, for as long as that takes; only then anybody is told.
-    fn record(&mut self, outcome: Outcome, stats: &Stats) {
+    fn record(&mut self, outcome: Outcome, totals: Totals) {
         let ran = self.started.map(|started| started.elapsed()).unwrap_or_default();
         let record = ExitRecord {
             schema: 1,
@@ -334,9 +334,9 @@ impl Container {
             started_unix_ms: self.status.started_unix_ms,
             finished_unix_ms: now_ms(),
             ran_us: u64::try_from(ran.as_micros()).unwrap_or(u64::MAX),
-            cpu_usage_ns: stats.cpu_usage_ns,
-            memory_peak_bytes: stats.memory_peak_bytes,
-            oom_kills: stats.oom_kills.unwrap_or(self.status.oom_kills),
+            cpu_usage_ns: totals.cpu_usage_ns,
+            memory_peak_bytes: totals.memory_peak_bytes,
+            oom_kills: totals.oom_kills.unwrap_or(self.status.oom_kills),
         };
         let path = self.paths.exit_record(record.attempt);
         let mut wait = RECORD_RETRY.0;

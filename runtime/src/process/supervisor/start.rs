@@ -12,7 +12,9 @@ use oci_spec::runtime::LinuxNamespaceType;
 use super::container::Container;
 use super::{first, outside};
 use crate::bundle::Plan;
-use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
+use crate::cgroup::{
+    self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Part, Resources, entrance,
+};
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
 use crate::namespaces::{Namespaces, time};
@@ -65,11 +67,12 @@ fn launch(
     let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
     // What a container of this name left behind after a crash is not this container's.
     cgroup.remove().map_err(of_cgroup("remove an old cgroup"))?;
-    cgroup.create().map_err(of_cgroup("make the cgroup"))?;
-    // Limits first, so that nothing ever runs in it without them.
-    let effective = cgroup.apply(resources).map_err(of_cgroup("set the limits"))?;
-    let oom = cgroup.oom_event().map_err(of_cgroup("watch for OOM kills"))?;
-    let entrances = cgroup.entrances().map_err(of_cgroup("open the cgroup"))?;
+    // Limits first, so that nothing of the container's ever runs without them. What the clone enters by itself is made while it makes its mounts, before
+    // which it does not need it (ADR 11).
+    cgroup.make(Part::BornInto, resources).map_err(of_cgroup("make the cgroup"))?;
+    let enters = cgroup.has_part(Part::Entered);
+    let born_limited = if enters { None } else { Some(limit(cgroup, resources)?) };
+    let entrances = cgroup.entrances();
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
@@ -87,6 +90,7 @@ fn launch(
         joined_mounts: joined.get(LinuxNamespaceType::Mount),
         joined_cgroup: joined.get(LinuxNamespaceType::Cgroup),
         entrances: &entrances,
+        enters,
         v1_controllers: v1_mounts(hierarchies),
         gate: child_gate,
         waits,
@@ -97,44 +101,83 @@ fn launch(
     let marker = container.paths().launch_marker();
     std::fs::write(&marker, plan.attempt.to_string())
         .map_err(|error| StartFailure::new("write", &marker.to_string_lossy(), &error))?;
-    match first::clone(&namespaces, &joined, cgroup.dir_fd())? {
+    let born_into = cgroup.dir_fd().map_err(of_cgroup("open the cgroup"))?;
+    match first::clone(&namespaces, &joined, born_into)? {
         Cloned::Child => child::run(&prepared, child_ends, stdio),
         // The clone's ends are dropped here: the channels close with it.
         Cloned::Parent { pid, pidfd } => {
             drop((prepared, child_ends, stdio));
-            let own_pids = namespaces.is_new(LinuxNamespaceType::Pid);
-            let parts = Parts {
-                cgroup: cgroup.clone(),
-                effective,
-                init_pid: pid,
-                init: pidfd,
-                own_pids,
-                ends,
-                stdout,
-                stderr,
-                oom,
+            let equipped = if waits {
+                equip(plan, &namespaces, container.paths().run(), pid, [&stdout, &stderr], &gate)
+            } else {
+                Ok(())
             };
-            if waits { equip(plan, &namespaces, container.paths().run(), parts, &gate) } else { Ok(parts) }
+            let limited = equipped.and_then(|()| match born_limited {
+                Some(limited) => Ok(limited),
+                None => limit_and_admit(cgroup, resources, &gate),
+            });
+            match limited {
+                Ok(Limited { effective, oom }) => Ok(Parts {
+                    cgroup: cgroup.clone(),
+                    effective,
+                    init_pid: pid,
+                    init: pidfd,
+                    own_pids: namespaces.is_new(LinuxNamespaceType::Pid),
+                    ends,
+                    stdout,
+                    stderr,
+                    oom,
+                }),
+                Err(failure) => {
+                    take_along(pid, &pidfd);
+                    // One that has failed by itself, and so did not wait for this, has said why.
+                    Err(ends.failure().ok().flatten().unwrap_or(failure))
+                }
+            }
         }
     }
 }
 
-/// Gives the first process what it waits for, and lets it go on.
+/// A cgroup that enforces what was asked.
+#[derive(Debug)]
+struct Limited {
+    effective: Effective,
+    oom: Option<OomEvent>,
+}
+
+/// Reads back the limits, all of which are written.
+fn limit(cgroup: &Cgroup, resources: &Resources) -> Result<Limited, StartFailure> {
+    let effective = cgroup.confirm(resources).map_err(|error| StartFailure::of_cgroup("set the limits", &error))?;
+    let oom = cgroup.oom_event().map_err(|error| StartFailure::of_cgroup("watch for OOM kills", &error))?;
+    Ok(Limited { effective, oom })
+}
+
+/// Makes what the first process enters by itself, and lets it in once all limits are confirmed.
+fn limit_and_admit(cgroup: &Cgroup, resources: &Resources, gate: &OwnedFd) -> Result<Limited, StartFailure> {
+    let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
+    cgroup.make(Part::Entered, resources).map_err(of_cgroup("make the cgroup"))?;
+    let limited = limit(cgroup, resources)?;
+    let opened: Result<Vec<_>, _> = cgroup.entrances().iter().map(|path| entrance::open(path)).collect();
+    let_go_on(gate, &opened.map_err(of_cgroup("open the cgroup"))?)?;
+    Ok(limited)
+}
+
+/// Gives the first process the ids and mounts it waits for.
 fn equip(
     plan: &Plan,
     namespaces: &Namespaces,
     scratch: &Path,
-    parts: Parts,
+    pid: i32,
+    pipes: [&OwnedFd; 2],
     gate: &OwnedFd,
-) -> Result<Parts, StartFailure> {
-    let given = outside::give(plan, namespaces, scratch, parts.init_pid).and_then(|given| {
-        own([&parts.stdout, &parts.stderr], plan, given.ids.as_ref())?;
-        gate::open(gate, &given.mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
-    });
-    let Err(failure) = given else { return Ok(parts) };
-    take_along(parts.init_pid, &parts.init);
-    // One that has failed by itself, and so did not wait for this, has said why.
-    Err(parts.ends.failure().ok().flatten().unwrap_or(failure))
+) -> Result<(), StartFailure> {
+    let given = outside::give(plan, namespaces, scratch, pid)?;
+    own(pipes, plan, given.ids.as_ref())?;
+    let_go_on(gate, &given.mounts)
+}
+
+fn let_go_on(gate: &OwnedFd, with: &[OwnedFd]) -> Result<(), StartFailure> {
+    gate::open(gate, with).map_err(|error| StartFailure::new("let the first process go on", "", &error))
 }
 
 /// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
