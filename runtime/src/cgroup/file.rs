@@ -143,25 +143,27 @@ pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
 /// Makes a directory and its parents below `mount`, each open to whoever wants to look, whatever the umask: a container whose root is nobody here reads
 /// its own limits, and some kernels (6.1; 6.18 does not) let it mount its part of a hierarchy only if it may search all that is above it.
 pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o755));
-    let mut full = mount.join(path);
+    let full = mount.join(path);
     // Its parent is nearly always there.
-    if fs::create_dir(&full).is_ok() {
-        return match open(&full) {
-            Ok(()) => Ok(full),
-            Err(source) => Err(CgroupError::Create { path: full, source }),
-        };
+    match make_one(&full) {
+        Err(CgroupError::Create { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        made => return made.map(|()| full),
     }
-    full = mount.to_owned();
+    let mut above = mount.to_owned();
     for component in Path::new(path).components() {
-        full.push(component);
-        let made = match fs::create_dir(&full) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-            made => made.and_then(|()| open(&full)),
-        };
-        made.map_err(|source| CgroupError::Create { path: full.clone(), source })?;
+        above.push(component);
+        make_one(&above)?;
     }
     Ok(full)
+}
+
+/// One that exists is fine, and keeps its mode.
+fn make_one(path: &Path) -> Result<(), CgroupError> {
+    let made = match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755))),
+    };
+    made.map_err(|source| CgroupError::Create { path: path.to_owned(), source })
 }
 
 /// Removes a directory in which there is neither a process nor another directory; `false` when there is, or when the kernel says anything else against it.
