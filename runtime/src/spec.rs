@@ -30,8 +30,6 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     match spec.process() {
         None => refuse(true, "a specification without process"),
         Some(process) => {
-            refuse(process.terminal() == Some(true), "process.terminal");
-            refuse(process.console_size().is_some(), "process.consoleSize");
             refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity");
             refuse(process.user().username().is_some(), "process.user.username");
             refuse(process.args().as_ref().is_none_or(Vec::is_empty), "process without args");
@@ -107,11 +105,12 @@ mod tests {
         assert_eq!(
             refused,
             [
-                "process.terminal is not supported",
                 "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap below or without memory.limit is not supported",
                 "process.apparmorProfile must be 1 to 4096 bytes without control characters",
                 "linux.sysctl \"net.ipv4.ip_forward\" takes a network namespace of the container's own",
+                "process.terminal without a tmpfs at /dev and a devpts at /dev/pts is not supported",
+                "process.terminal takes a mount namespace of the container's own",
             ]
         );
     }

@@ -25,6 +25,8 @@ use crate::journal::Record;
 pub(crate) use security::ALL as ALL_CAPABILITIES;
 pub use security::Filters;
 
+/// What a command on a terminal takes it for when the caller says nothing: what nearly every program and terminal knows.
+const DEFAULT_TERM: &str = "TERM=xterm";
 /// What a container gets of its PATH when the caller says nothing.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a container on the host's root may write when the caller says nothing.
@@ -136,6 +138,9 @@ fn process(
     if !spec.env.contains_key("PATH") {
         env.insert(0, DEFAULT_PATH.to_owned());
     }
+    if spec.terminal.is_some() && !spec.env.contains_key("TERM") {
+        env.push(DEFAULT_TERM.to_owned());
+    }
     let user = spec.user.clone().unwrap_or_default();
     let umask = user.umask;
     let mut user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
@@ -155,8 +160,9 @@ fn process(
         .user(user)
         .capabilities(capabilities)
         .no_new_privileges(!options.allow_new_privileges)
-        .terminal(false)
+        .terminal(spec.terminal.is_some())
         .build()?;
+    process.set_console_size(spec.terminal.as_ref().map(attributes::window).transpose()?);
     let limits = spec.rlimits.iter().map(attributes::rlimit).collect::<Result<Vec<_>, _>>()?;
     process.set_rlimits(Some(limits.into_iter().flatten().collect()));
     process.set_oom_score_adj(spec.oom_score_adj);

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use oci_spec::runtime::{Mount, Spec};
 
-use super::options;
+use super::{console, options};
 
 /// Most mounts of a container.
 const MOUNTS_MAX: usize = 1024;
@@ -26,6 +26,7 @@ pub(crate) fn check(spec: &Spec) -> Vec<String> {
         refused
             .extend(problems.into_iter().map(|problem| format!("mounts {}: {problem}", mount.destination().display())));
     }
+    refused.extend(console::check(spec));
     let propagation = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
     if let Some(word) = propagation.filter(|word| options::propagation(word).is_none()) {
         refused.push(format!(

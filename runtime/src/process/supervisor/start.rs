@@ -5,11 +5,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid, fchown, pipe2};
+use nix::unistd::{Gid, Uid, fchown};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
+use super::output::{self, Pipes};
 use super::{first, outside};
 use crate::bundle::Plan;
 use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
@@ -32,8 +32,8 @@ pub(super) struct Parts {
     /// PID 1 is ours, and its end is everybody's (pid_namespaces(7)).
     pub(super) own_pids: bool,
     pub(super) ends: SupervisorEnds,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    /// Absent with a terminal, which the first process sends.
+    pub(super) pipes: Option<Pipes>,
     pub(super) oom: Option<OomEvent>,
 }
 
@@ -73,11 +73,10 @@ fn launch(
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
-    let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
-    let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
+    let (pipes, stdio) = output::open(plan).map_err(step("make the output pipes"))?;
     let waits = outside::is_needed(plan, &namespaces);
     if !waits {
-        own([&stdout, &stderr], plan, None)?;
+        own(pipes.as_ref(), plan, None)?;
     }
     let (gate, child_gate) = gate::pair().map_err(step("make the gate"))?;
     let prepared = child::Prepared {
@@ -91,7 +90,6 @@ fn launch(
         gate: child_gate,
         waits,
     };
-    let stdio = child::Stdio { stdout: child_stdout, stderr: child_stderr };
 
     // From here on something of the caller's may run: a later agent must not start this attempt again.
     let marker = container.paths().launch_marker();
@@ -110,8 +108,7 @@ fn launch(
                 init: pidfd,
                 own_pids,
                 ends,
-                stdout,
-                stderr,
+                pipes,
                 oom,
             };
             if waits { equip(plan, &namespaces, container.paths().run(), parts, &gate) } else { Ok(parts) }
@@ -128,7 +125,7 @@ fn equip(
     gate: &OwnedFd,
 ) -> Result<Parts, StartFailure> {
     let given = outside::give(plan, namespaces, scratch, parts.init_pid).and_then(|given| {
-        own([&parts.stdout, &parts.stderr], plan, given.ids.as_ref())?;
+        own(parts.pipes.as_ref(), plan, given.ids.as_ref())?;
         gate::open(gate, &given.mounts).map_err(|error| StartFailure::new("let the first process go on", "", &error))
     });
     let Err(failure) = given else { return Ok(parts) };
@@ -138,13 +135,13 @@ fn equip(
 }
 
 /// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
-fn own(pipes: [&OwnedFd; 2], plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
+fn own(pipes: Option<&Pipes>, plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
     let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) else { return Ok(()) };
     let (uid, gid) = match ids {
         Some(ids) => (ids.users.shown(user.uid()), ids.groups.shown(user.gid())),
         None => (user.uid(), user.gid()),
     };
-    for pipe in pipes {
+    for pipe in pipes.into_iter().flat_map(|pipes| [&pipes.stdout, &pipes.stderr]) {
         fchown(pipe, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
             .map_err(|error| StartFailure::new("give the output pipes to the command", "", &error.into()))?;
     }
