@@ -81,7 +81,13 @@ async fn settle(api: &Api) {
         // It was never promised.
         Err(refusal) if refusal.code() == Code::NotFound => return,
         found => {
-            if state(&found.unwrap()) != ContainerState::Created {
+            let found = found.unwrap();
+            if found.status.as_ref().unwrap().deleting {
+                // That was promised, and this agent is about to keep it.
+                let gone = || async { (api.get("box").await.err()?.code() == Code::NotFound).then_some(()) };
+                return eventually_async("it is deleted", gone).await;
+            }
+            if state(&found) != ContainerState::Created {
                 let ended = exit(&api.wait("box").await.unwrap());
                 let known = [ExitReason::Exited, ExitReason::Signaled, ExitReason::StartFailed, ExitReason::Lost];
                 assert!(known.contains(&ended.reason()), "{ended:?}");
