@@ -56,7 +56,8 @@ const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Result<Plan, OciSpecError> {
     let spec = record.spec();
     let namespaces = Namespaces::of(&spec);
-    let (rootfs, root_path, readonly) = rootfs(host, &spec);
+    let (rootfs, root_path, readonly) =
+        if namespaces.mount.is_host() { (Rootfs::Host, PathBuf::from("/"), false) } else { rootfs(host, &spec) };
     let mode = match spec.init() {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
@@ -64,7 +65,8 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
     let options = spec.security.clone().unwrap_or_default();
     let capabilities = security::capabilities(&options);
     let seccomp = host.filters.program(&options, &capabilities)?;
-    let mut all = mounts(&namespaces, options.privileged)?;
+    // The host's mounts are left as they are.
+    let mut all = if namespaces.mount.is_host() { Vec::new() } else { mounts(&namespaces, options.privileged)? };
     for mount in &spec.mounts {
         all.extend(attributes::mount(mount)?);
     }

@@ -23,7 +23,10 @@ use crate::{rootfs, sys};
 /// Where the command's output goes.
 #[derive(Debug)]
 pub(super) enum Stdio {
-    Pipes { stdout: OwnedFd, stderr: OwnedFd },
+    Pipes {
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
     /// The terminal that the clone makes, which is its standard input too.
     Terminal,
 }
@@ -107,23 +110,25 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
         step("set the domain name", sys::set_domain_name(domain))?;
     }
     sysctl::set(&plan.spec)?;
-    let Some(mounts) = prepared.joined_mounts else {
-        let mut root = rootfs::build(plan, namespaces, scratch, given)?;
-        let terminal = root.terminal.take();
-        if let Some(terminal) = &terminal {
-            // From here on the master is the supervisor's only.
-            step("hand the terminal over", ends.say_terminal(terminal))?;
-        }
-        let peer = terminal.map(|terminal| terminal.peer);
+    if !namespaces.is_new(LinuxNamespaceType::Mount) {
         enter_cgroup(prepared)?;
-        rootfs::enter(root, &plan.spec, &prepared.v1_controllers)?;
-        step("set up stdio", connect(stdio, peer))?;
+        if let Some(mounts) = prepared.joined_mounts {
+            // Its root becomes this process' root (setns(2)).
+            step("join the mount namespace", sys::setns(mounts.as_fd(), libc::CLONE_NEWNS))?;
+        }
+        step("set up stdio", connect(stdio, None))?;
         return Ok(main);
-    };
+    }
+    let mut root = rootfs::build(plan, namespaces, scratch, given)?;
+    let terminal = root.terminal.take();
+    if let Some(terminal) = &terminal {
+        // From here on the master is the supervisor's only.
+        step("hand the terminal over", ends.say_terminal(terminal))?;
+    }
+    let peer = terminal.map(|terminal| terminal.peer);
     enter_cgroup(prepared)?;
-    // Its root becomes this process' root (setns(2)).
-    step("join the mount namespace", sys::setns(mounts.as_fd(), libc::CLONE_NEWNS))?;
-    step("set up stdio", connect(stdio, None))?;
+    rootfs::enter(root, &plan.spec, &prepared.v1_controllers)?;
+    step("set up stdio", connect(stdio, peer))?;
     Ok(main)
 }
 

@@ -89,7 +89,7 @@ pub(crate) fn prepare(
     mount::detach_from_host()?;
     let root = match &plan.rootfs {
         Rootfs::Directory { path } => mapped::directory(path, mapped)?,
-        Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
+        Rootfs::Host | Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
             let path = root_of(&plan.rootfs, scratch, mapped)?;
             // The layers below an overlay show the ids; an image that stands alone shows them itself.
             let bare = matches!(&plan.rootfs, Rootfs::Image { upper_bytes: None, .. });
@@ -120,6 +120,9 @@ pub(crate) fn prepare(
 /// Puts the root together; where it is mounted.
 fn root_of(rootfs: &Rootfs, scratch: &Path, mapped: Option<&Mapped>) -> Outcome<PathBuf> {
     match rootfs {
+        Rootfs::Host => {
+            Err(inside::failure("use the root file system", Path::new("/"), "it is not the container's own"))
+        }
         Rootfs::Directory { path } => root::directory(path),
         Rootfs::HostShared { upper_bytes, hidden } => root::host_shared(scratch, *upper_bytes, hidden, mapped),
         Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch, mapped),

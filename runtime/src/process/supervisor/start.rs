@@ -11,11 +11,11 @@ use oci_spec::runtime::LinuxNamespaceType;
 use super::container::Container;
 use super::output::{self, Pipes};
 use super::{first, outside};
-use crate::bundle::Plan;
+use crate::bundle::{Plan, Rootfs};
 use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
-use crate::namespaces::{Namespaces, time};
+use crate::namespaces::{Namespaces, Source, time};
 use crate::process::channel::{self, StartFailure, SupervisorEnds};
 use crate::process::say::say_error;
 use crate::process::{child, gate};
@@ -101,16 +101,8 @@ fn launch(
         Cloned::Parent { pid, pidfd } => {
             drop((prepared, child_ends, stdio));
             let own_pids = namespaces.is_new(LinuxNamespaceType::Pid);
-            let parts = Parts {
-                cgroup: cgroup.clone(),
-                effective,
-                init_pid: pid,
-                init: pidfd,
-                own_pids,
-                ends,
-                pipes,
-                oom,
-            };
+            let parts =
+                Parts { cgroup: cgroup.clone(), effective, init_pid: pid, init: pidfd, own_pids, ends, pipes, oom };
             if waits { equip(plan, &namespaces, container.paths().run(), parts, &gate) } else { Ok(parts) }
         }
     }
@@ -160,6 +152,13 @@ pub(super) fn take_along(pid: i32, pidfd: &OwnedFd) {
 /// The namespaces, those of others open.
 fn namespaces(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Namespaces, Joined), StartFailure> {
     let namespaces = Namespaces::of(&plan.spec).map_err(|errors| refusal("read the namespaces", &errors.join("; ")))?;
+    let hosts = *namespaces.source(LinuxNamespaceType::Mount) == Source::Host;
+    if hosts != (plan.rootfs == Rootfs::Host) {
+        return Err(refusal(
+            "read the namespaces",
+            "the host's root goes with the host's mnt namespace, and no other root does",
+        ));
+    }
     let joined = Joined::open(&namespaces, &plan.peers, hierarchies)
         .map_err(|(subject, error)| StartFailure::new("join the namespaces of", &subject, &error))?;
     if namespaces.is_new(LinuxNamespaceType::Time) {
