@@ -74,6 +74,8 @@ impl std::fmt::Display for Peer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Rootfs {
+    /// The host's own root and mounts, as they are: with the host's mount namespace, and only with it.
+    Host,
     /// A directory on the host, used as it is (`root.readonly` of the spec makes it read-only).
     Directory {
         /// Absolute path on the host.
@@ -200,7 +202,7 @@ impl Paths {
         self.state.join(format!("exit-{attempt}.json"))
     }
 
-    /// The directory of `stdout.log`, `stderr.log` and their rotated predecessors (`stdout.log.1`, …).
+    /// The directory of `stdout.log` and `stderr.log`, or `console.log`, and their rotated predecessors (`stdout.log.1`, …).
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")

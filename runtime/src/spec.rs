@@ -30,8 +30,6 @@ pub fn check(spec: &Spec) -> Result<(), Vec<String>> {
     match spec.process() {
         None => refuse(true, "a specification without process"),
         Some(process) => {
-            refuse(process.terminal() == Some(true), "process.terminal");
-            refuse(process.console_size().is_some(), "process.consoleSize");
             refuse(process.exec_cpu_affinity().is_some(), "process.execCPUAffinity");
             refuse(process.user().username().is_some(), "process.user.username");
             refuse(process.args().as_ref().is_none_or(Vec::is_empty), "process without args");
@@ -101,17 +99,18 @@ mod tests {
     fn everything_that_is_not_honoured_is_named_at_once() {
         let json = r#"{"ociVersion": "1.2.0", "root": {"path": "/"}, "hostname": "a",
             "process": {"terminal": true, "cwd": "/", "user": {"uid": 0, "gid": 0}, "args": ["true"], "apparmorProfile": ""},
-            "linux": {"cgroupsPath": "a", "namespaces": [{"type": "pid"}, {"type": "uts"}],
+            "linux": {"cgroupsPath": "a", "maskedPaths": ["/proc/kcore"], "namespaces": [{"type": "pid"}, {"type": "uts"}],
                 "sysctl": {"net.ipv4.ip_forward": "1"}, "resources": {"memory": {"swap": 1}}}}"#;
         let refused = check(&serde_json::from_str(json).unwrap()).unwrap_err();
         assert_eq!(
             refused,
             [
-                "process.terminal is not supported",
-                "a specification without a mnt namespace is not supported",
                 "linux.resources.memory.swap below or without memory.limit is not supported",
                 "process.apparmorProfile must be 1 to 4096 bytes without control characters",
                 "linux.sysctl \"net.ipv4.ip_forward\" takes a network namespace of the container's own",
+                "process.terminal without a tmpfs at /dev and a devpts at /dev/pts is not supported",
+                "process.terminal takes a mount namespace of the container's own",
+                "linux.maskedPaths without a mnt namespace is not supported: the mounts are the host's",
             ]
         );
     }

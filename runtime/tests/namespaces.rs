@@ -15,7 +15,7 @@ use std::path::Path;
 
 use bench::*;
 use serde_json::{Value, json};
-use tweendeck_runtime::bundle::{Peer, Plan, Rootfs};
+use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
 use tweendeck_runtime::control::{Request, Scope, Status};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
 
@@ -363,4 +363,114 @@ fn a_killed_supervisor_takes_a_mapped_container_along() {
     eventually("its processes are gone", || !exists(status.init_pid.unwrap()) && !exists(status.main_pid.unwrap()));
     tweendeck_runtime::teardown::teardown(&bench.hierarchies, &bench.cgroup_path(), &bench.paths).unwrap();
     bench.assert_clean();
+}
+
+/// The plan's container has the host's root and mounts, and rights over them.
+fn on_the_hosts_mounts(plan: Plan) -> Plan {
+    let plan = sharing(plan, "mount", None);
+    let mut plan = with(plan, |spec| {
+        spec.as_object_mut().unwrap().remove("mounts");
+        for paths in ["maskedPaths", "readonlyPaths"] {
+            spec["linux"].as_object_mut().unwrap().remove(paths);
+        }
+        let set = json!(["CAP_SYS_ADMIN", "CAP_KILL", "CAP_SETUID", "CAP_SETGID"]);
+        spec["process"]["capabilities"] = json!({"bounding": set, "effective": set, "permitted": set});
+    });
+    plan.rootfs = Rootfs::Host;
+    plan
+}
+
+/// Unmounts what a container has left on the host, also when a test fails.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // One that is not there needs none.
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn with_the_hosts_mounts_what_is_mounted_inside_is_mounted_on_the_host() {
+    let bench = Bench::new();
+    let place = bench.dir.path().join("place");
+    fs::create_dir(&place).unwrap();
+    let mounted = Mounted(place.clone());
+    let script = format!(
+        "readlink /proc/self/ns/mnt; mount -t tmpfs none {0} && echo inside >{0}/file; pwd; echo $$; cat /proc/1/comm",
+        place.display()
+    );
+    let plan = with(on_the_hosts_mounts(bench.plan(&["sh", "-c", &script])), |spec| {
+        spec["process"]["cwd"] = json!("/etc");
+    });
+    let own = namespace(std::process::id().cast_signed(), "mnt");
+    let first = fs::read_to_string("/proc/1/comm").unwrap();
+    // Its PID is that of its own namespace, what /proc shows is the host's.
+    assert_eq!(ok(&bench, &plan), [own.as_str(), "/etc", "2", first.trim()]);
+    assert_eq!(fs::read_to_string(place.join("file")).unwrap(), "inside\n", "it is seen, and stays");
+    drop(mounted);
+    bench.assert_clean();
+}
+
+#[test]
+fn with_the_hosts_mounts_its_other_namespaces_its_user_and_its_end_are_as_ever() {
+    let bench = Bench::new();
+    let script = "id -u; id -g; hostname; cut -d: -f3 /proc/self/cgroup | sort -u; for kind in pid net ipc uts cgroup; do readlink /proc/self/ns/$kind; done; \
+                  (setsid sleep 1000 &) ; exit 3";
+    for mode in [InitMode::Init, InitMode::Direct] {
+        let mut plan = with(on_the_hosts_mounts(bench.plan(&["sh", "-c", script])), |spec| {
+            spec["process"]["user"] = json!({"uid": 7, "gid": 8});
+        });
+        plan.mode = mode;
+        let (record, output) = outcome_of(&bench, &plan);
+        assert_eq!(record.outcome, Outcome::Exited { code: 3 }, "{output:?}");
+        assert_eq!(output[..4], ["7", "8", "box", "/"], "{mode:?}");
+        let own = |kind: &str| namespace(std::process::id().cast_signed(), kind);
+        for (found, kind) in output[4..].iter().zip(["pid", "net", "ipc", "uts", "cgroup"]) {
+            assert_ne!(*found, own(kind), "{mode:?}");
+        }
+        assert_eq!(output.len(), 9, "{mode:?} {output:?}");
+        fs::remove_file(bench.paths.logs().join("stdout.log")).unwrap();
+        bench.assert_clean();
+    }
+}
+
+#[test]
+fn with_the_hosts_mounts_nothing_is_asked_that_would_change_them() {
+    let bench = Bench::new();
+    let refused = |plan: &Plan| failure(bench.run(plan));
+    let plan = || on_the_hosts_mounts(bench.plan(&["true"]));
+    for (change, field) in [
+        (json!({"mounts": [{"destination": "/mnt", "type": "tmpfs", "source": "tmpfs"}]}), "mounts"),
+        (json!({"root": {"path": "/", "readonly": true}}), "root.readonly"),
+    ] {
+        let plan = with(plan(), |spec| spec.as_object_mut().unwrap().extend(change.as_object().unwrap().clone()));
+        let (stage, message) = refused(&plan);
+        assert_eq!(stage, "check the specification");
+        assert_eq!(message, format!("{field} without a mnt namespace is not supported: the mounts are the host's"));
+    }
+    let (_, message) = refused(&mapped(plan()));
+    assert_eq!(message, "the host's mnt namespace needs the host's user namespace");
+    let (_, message) = refused(&with(plan(), |spec| spec["process"]["terminal"] = json!(true)));
+    assert!(message.contains("process.terminal takes a mount namespace of the container's own"), "{message}");
+    let shared = Plan { rootfs: bench.plan(&["true"]).rootfs, ..plan() };
+    let own = Plan { rootfs: Rootfs::Host, ..bench.plan(&["true"]) };
+    for plan in [shared, own] {
+        let (_, message) = refused(&plan);
+        assert_eq!(message, "the host's root goes with the host's mnt namespace, and no other root does");
+    }
+    bench.assert_clean();
+}
+
+#[test]
+fn the_hosts_mounts_are_not_had_by_way_of_somebody_who_has_them() {
+    let other = Host::start(|bench| on_the_hosts_mounts(bench.plan(&["sleep", "1000"])));
+    let bench = Bench::new();
+    let mut plan = sharing(bench.plan(&["true"]), "mount", other.path("mnt"));
+    plan.peers = vec![other.peer()];
+    let (stage, message) = failure(bench.run(&plan));
+    assert_eq!(stage, "join the namespaces of");
+    assert!(message.ends_with("it has the host's mounts, which have to be asked for by themselves"), "{message}");
+    bench.assert_clean();
+    other.end();
 }

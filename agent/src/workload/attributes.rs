@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use tweendeck_proto::v1;
 use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{Rootfs, Upper};
-use tweendeck_runtime::oci::{Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
+use tweendeck_runtime::oci::{self, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType};
 
 /// What a directory in memory can hold when the caller says nothing, and its permission bits.
 const TMPFS_BYTES: u64 = 64 << 20;
 const TMPFS_MODE: u32 = 0o1777;
+/// The window of a terminal when the caller says nothing.
+const ROWS: u64 = 24;
+const COLUMNS: u64 = 80;
 
 /// A mount that was validated. One without a source is none.
 pub(super) fn mount(mount: &v1::Mount) -> Result<Option<Mount>, OciSpecError> {
@@ -63,6 +66,13 @@ fn rlimit_type(kind: v1::RlimitType) -> Option<PosixRlimitType> {
         v1::RlimitType::Sigpending => PosixRlimitType::RlimitSigpending,
         v1::RlimitType::Stack => PosixRlimitType::RlimitStack,
     })
+}
+
+/// The size of a terminal's window that was validated; 0 stands for the default.
+pub(super) fn window(terminal: &v1::Terminal) -> Result<oci::Box, OciSpecError> {
+    let side = |asked: u32, default: u64| if asked == 0 { default } else { asked.into() };
+    let (rows, columns) = (side(terminal.rows, ROWS), side(terminal.columns, COLUMNS));
+    oci::BoxBuilder::default().height(rows).width(columns).build()
 }
 
 /// Layers; what may be written to memory when the caller says nothing.

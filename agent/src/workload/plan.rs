@@ -25,6 +25,8 @@ use crate::journal::Record;
 pub(crate) use security::ALL as ALL_CAPABILITIES;
 pub use security::Filters;
 
+/// What a command on a terminal takes it for when the caller says nothing: what nearly every program and terminal knows.
+const DEFAULT_TERM: &str = "TERM=xterm";
 /// What a container gets of its PATH when the caller says nothing.
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What a container on the host's root may write when the caller says nothing.
@@ -54,7 +56,8 @@ const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Result<Plan, OciSpecError> {
     let spec = record.spec();
     let namespaces = Namespaces::of(&spec);
-    let (rootfs, root_path, readonly) = rootfs(host, &spec);
+    let (rootfs, root_path, readonly) =
+        if namespaces.mount.is_host() { (Rootfs::Host, PathBuf::from("/"), false) } else { rootfs(host, &spec) };
     let mode = match spec.init() {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
@@ -62,7 +65,8 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
     let options = spec.security.clone().unwrap_or_default();
     let capabilities = security::capabilities(&options);
     let seccomp = host.filters.program(&options, &capabilities)?;
-    let mut all = mounts(&namespaces, options.privileged)?;
+    // The host's mounts are left as they are.
+    let mut all = if namespaces.mount.is_host() { Vec::new() } else { mounts(&namespaces, options.privileged)? };
     for mount in &spec.mounts {
         all.extend(attributes::mount(mount)?);
     }
@@ -136,6 +140,9 @@ fn process(
     if !spec.env.contains_key("PATH") {
         env.insert(0, DEFAULT_PATH.to_owned());
     }
+    if spec.terminal.is_some() && !spec.env.contains_key("TERM") {
+        env.push(DEFAULT_TERM.to_owned());
+    }
     let user = spec.user.clone().unwrap_or_default();
     let umask = user.umask;
     let mut user = UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(user.additional_gids).build()?;
@@ -155,8 +162,9 @@ fn process(
         .user(user)
         .capabilities(capabilities)
         .no_new_privileges(!options.allow_new_privileges)
-        .terminal(false)
+        .terminal(spec.terminal.is_some())
         .build()?;
+    process.set_console_size(spec.terminal.as_ref().map(attributes::window).transpose()?);
     let limits = spec.rlimits.iter().map(attributes::rlimit).collect::<Result<Vec<_>, _>>()?;
     process.set_rlimits(Some(limits.into_iter().flatten().collect()));
     process.set_oom_score_adj(spec.oom_score_adj);

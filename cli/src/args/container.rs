@@ -260,6 +260,19 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_takes_no_word_of_the_commands() {
+        let default = Some(v1::Terminal { rows: 24, columns: 80 });
+        for line in [&["-t", "sh"][..], &["--terminal", "sh"]] {
+            let (_, spec) = spec(line);
+            assert_eq!((spec.terminal, spec.command), (default, vec!["sh".to_owned()]));
+        }
+        let sized = Some(v1::Terminal { rows: 40, columns: 132 });
+        assert_eq!(spec(&["--terminal=40x132", "sh"]).1.terminal, sized);
+        assert_eq!(spec(&["-t=40x132", "sh"]).1.terminal, sized);
+        refused(&["--terminal=40", "sh"]);
+    }
+
+    #[test]
     fn a_directory_can_be_read_only_and_the_shared_root_always_is() {
         let directory = v1::DirectoryRootfs { path: "/srv/root".to_owned(), readonly: true };
         let source = Some(root_filesystem::Source::Directory(directory));

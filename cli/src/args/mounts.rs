@@ -11,6 +11,7 @@ const VOLUME_RULE: &str =
     "must be SOURCE:TARGET[:OPTIONS]; options are ro, rw, rec (what is mounted below it too) and slave";
 const TMPFS_RULE: &str = "must be TARGET[:SIZE], such as /cache:64M";
 const ULIMIT_RULE: &str = "must be TYPE=SOFT[:HARD], such as nofile=1024:4096; a number, or unlimited";
+const WINDOW_RULE: &str = "must be ROWSxCOLUMNS, such as 24x80, each 1 to 65535";
 const UMASK_RULE: &str = "must be octal, 0 to 777";
 
 /// What is mounted besides the root.
@@ -44,6 +45,10 @@ pub(super) struct ProcessArgs {
     /// Permission bits that new files do not get, octal [default: 022].
     #[arg(long, value_parser = umask, value_name = "OCTAL")]
     umask: Option<u32>,
+    /// A terminal of its own for the command: standard input, output and error, and /dev/console; the size of its window, 1 to 65535 each [default: 24x80]. Nothing is
+    /// typed into it; what is shown on it is in console.log, in the directory that `tween info` names.
+    #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "24x80", value_parser = window, value_name = "ROWSxCOLUMNS")]
+    terminal: Option<v1::Terminal>,
 }
 
 impl MountArgs {
@@ -58,6 +63,7 @@ impl ProcessArgs {
         spec.rlimits = self.ulimit;
         spec.sysctls = BTreeMap::from_iter(self.sysctl);
         spec.oom_score_adj = self.oom_score_adj;
+        spec.terminal = self.terminal;
         spec.domainname = self.domainname.unwrap_or_default();
         if self.umask.is_some() {
             spec.user.get_or_insert_default().umask = self.umask;
@@ -113,6 +119,12 @@ fn ulimit(text: &str) -> Result<v1::Rlimit, String> {
     Ok(v1::Rlimit { r#type: kind.into(), soft: number(soft)?, hard: number(hard)? })
 }
 
+fn window(text: &str) -> Result<v1::Terminal, String> {
+    let side = |text: &str| text.parse::<u16>().ok().filter(|side| *side > 0).map(u32::from);
+    let sides = text.split_once('x').and_then(|(rows, columns)| Some((side(rows)?, side(columns)?)));
+    sides.map(|(rows, columns)| v1::Terminal { rows, columns }).ok_or_else(|| WINDOW_RULE.to_owned())
+}
+
 fn umask(text: &str) -> Result<u32, String> {
     u32::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777).ok_or_else(|| UMASK_RULE.to_owned())
 }
@@ -141,5 +153,12 @@ mod tests {
         }
         assert_eq!(umask("027"), Ok(0o027));
         assert!(umask("800").is_err() && umask("1000").is_err());
+    }
+    #[test]
+    fn a_window_has_rows_and_columns() {
+        assert_eq!(window("24x80"), Ok(v1::Terminal { rows: 24, columns: 80 }));
+        for bad in ["", "24", "24x", "x80", "0x80", "24x65536", "24x80x1", "24X80"] {
+            assert_eq!(window(bad), Err(WINDOW_RULE.to_owned()), "{bad}");
+        }
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct NamespaceArgs {
     /// Clocks [default: host].
     #[arg(long, value_parser = namespace, value_name = "FROM")]
     timens: Option<Source>,
-    /// Mounts and root: private or container:NAME [default: private].
+    /// Mounts and root; host takes --privileged [default: private].
     #[arg(long, value_parser = namespace, value_name = "FROM")]
     mountns: Option<Source>,
     /// Seconds added to the monotonic clock, with --timens private.

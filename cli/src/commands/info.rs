@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tweendeck_proto::v1::{
     Container, ContainerSpec, ContainerStatus, ExitStatus, GetContainerRequest, InitMode, NetworkMode, RootFilesystem,
-    User, root_filesystem::Source,
+    Terminal, User, root_filesystem::Source,
 };
 
 use crate::agent::Agent;
@@ -95,6 +95,7 @@ fn asked(details: &mut Details, spec: &ContainerSpec) {
     details.fact("Directory", &spec.working_dir);
     details.fact("User", spec.user.as_ref().map(user).unwrap_or_default());
     details.fact("Host name", &spec.hostname);
+    details.fact("Terminal", spec.terminal.as_ref().map(terminal).unwrap_or_default());
     details.fact("Root", root(spec.rootfs.as_ref()));
     let network = match spec.network() {
         NetworkMode::Unspecified | NetworkMode::None => "none: its own, with only a loopback device",
@@ -111,6 +112,12 @@ fn asked(details: &mut Details, spec: &ContainerSpec) {
         details.fact("Ephemeral", "removed when it stops");
     }
     details.facts("Labels", spec.labels.iter().map(|(key, value)| format!("{key}={value}")));
+}
+
+/// Its window; the API's defaults where nothing was asked.
+fn terminal(terminal: &Terminal) -> String {
+    let side = |asked: u32, default: u32| if asked == 0 { default } else { asked };
+    format!("{} rows, {} columns", side(terminal.rows, 24), side(terminal.columns, 80))
 }
 
 fn user(user: &User) -> String {
@@ -182,6 +189,7 @@ mod tests {
             command: vec!["sh".to_owned(), "-c".to_owned(), "a b".to_owned()],
             env: [("A".to_owned(), "1".to_owned()), ("B".to_owned(), String::new())].into(),
             rootfs: Some(RootFilesystem { source: Some(Source::Host(host)) }),
+            terminal: Some(Terminal { rows: 0, columns: 132 }),
             ..Default::default()
         };
         Container {
@@ -212,6 +220,7 @@ Last exit    code 137, oom killed by SIGKILL, 1970-01-01T00:01:30Z after 30s
 Command      sh -c 'a b'
 Environment  A=1
              B=
+Terminal     24 rows, 132 columns
 Root         the node's, shared read-only, 8.0 MiB writable
 Network      none: its own, with only a loopback device
 PID 1        Tweendeck's init

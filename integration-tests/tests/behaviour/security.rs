@@ -66,6 +66,44 @@ async fn a_privileged_container_is_root_of_the_node_where_that_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_nodes_mounts_are_had_only_with_privilege_and_only_as_they_are() {
+    let agent = Agent::with(&["--security-allow-privileged=true"]).await;
+    let api = agent.api().await;
+    let hosts = || Namespace { source: Some(namespace::Source::Mode(NamespaceMode::Host.into())) };
+    let with_mounts = |privileged: bool, spec: ContainerSpec| ContainerSpec {
+        namespaces: Some(NamespaceOptions { mount: Some(hosts()), ..Default::default() }),
+        security: Some(SecurityOptions { privileged, ..Default::default() }),
+        ..spec
+    };
+    let own = |kind: &str| std::fs::read_link(format!("/proc/self/ns/{kind}")).unwrap().display().to_string();
+    let text = "readlink /proc/self/ns/mnt; readlink /proc/self/ns/user; hostname; pwd; ls -d /proc/1/ns; echo $$";
+    let spec = ContainerSpec { working_dir: "/usr".into(), ..script(text) };
+    let (code, lines) = run(&api, "node", with_mounts(true, spec)).await;
+    assert_eq!((code, lines), (0, names(&[&own("mnt"), &own("user"), "node", "/usr", "/proc/1/ns", "2"])));
+    let refused = api.create("bare", with_mounts(false, script("true"))).await;
+    assert_eq!(fields(refused.as_ref().unwrap_err()), ["spec.namespaces.mount"]);
+    let source = root_filesystem::Source::Host(HostRootfs { writable_bytes: Some(1 << 20) });
+    let tmpfs = mount::Source::Tmpfs(TmpfsMount::default());
+    let more = ContainerSpec {
+        rootfs: Some(RootFilesystem { source: Some(source) }),
+        mounts: vec![Mount { target: "/mnt".into(), source: Some(tmpfs) }],
+        terminal: Some(Terminal::default()),
+        ..script("true")
+    };
+    let refused = api.create("more", with_mounts(true, more)).await;
+    assert_eq!(fields(refused.as_ref().unwrap_err()), ["spec.mounts", "spec.rootfs", "spec.terminal"]);
+    // Nor by way of a container that has them.
+    api.run("has", with_mounts(true, script("sleep 1000"))).await.unwrap();
+    let has = Namespace { source: Some(namespace::Source::Container("has".into())) };
+    let by_way = ContainerSpec {
+        namespaces: Some(NamespaceOptions { mount: Some(has), ..Default::default() }),
+        ..script("true")
+    };
+    let refused = api.run("joins", by_way).await.unwrap_err();
+    assert!(refused.message().contains("it has the host's mounts"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_profile_of_the_callers_own_is_what_holds() {
     let agent = Agent::start().await;
     let api = agent.api().await;

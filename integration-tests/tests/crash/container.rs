@@ -34,6 +34,8 @@ pub(crate) struct Kind {
     pub(crate) image: bool,
     /// It has user ids of its own.
     pub(crate) mapped: bool,
+    /// Its command is on a terminal.
+    pub(crate) terminal: bool,
 }
 
 /// A container with directories and cgroups of its own.
@@ -121,7 +123,8 @@ impl Container {
     }
 
     fn said(&self) -> String {
-        fs::read_to_string(self.paths.logs().join("stdout.log")).unwrap_or_default()
+        let read = |name: &str| fs::read_to_string(self.paths.logs().join(name)).unwrap_or_default();
+        read("stdout.log") + &read("console.log")
     }
 
     /// Runs it to its end under a script, checks that what is left can be taken away, and that nothing is left then.
@@ -257,6 +260,12 @@ fn specification(cgroup: &str, kind: Kind) -> Value {
         spec["linux"]["uidMappings"] = map.clone();
         spec["linux"]["gidMappings"] = map;
         spec["linux"]["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+    }
+    if kind.terminal {
+        spec["process"]["terminal"] = json!(true);
+        let options = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"];
+        let devpts = json!({"destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": options});
+        spec["mounts"].as_array_mut().unwrap().push(devpts);
     }
     spec
 }

@@ -26,11 +26,12 @@ use nix::sys::wait::WaitStatus;
 use tracer::{Fault, Role, Script};
 use tweendeck_runtime::exit::Outcome;
 
-const KINDS: [Kind; 4] = [
-    Kind { image: false, mapped: false },
-    Kind { image: false, mapped: true },
-    Kind { image: true, mapped: false },
-    Kind { image: true, mapped: true },
+const KINDS: [Kind; 5] = [
+    Kind { image: false, mapped: false, terminal: false },
+    Kind { image: false, mapped: true, terminal: false },
+    Kind { image: true, mapped: false, terminal: false },
+    Kind { image: true, mapped: true, terminal: false },
+    Kind { image: false, mapped: true, terminal: true },
 ];
 const ROLES: [Role; 3] = [Role::Supervisor, Role::First, Role::Main];
 /// Ends when it is asked to.
@@ -126,7 +127,7 @@ fn everywhere(fault: Fault, check: impl Fn(&Case, &Verdict) + Sync) {
     let image = image(directory.path());
     let mut cases = Vec::new();
     // What fails in one way in a kind of container fails the same way in its neighbour: the two that differ most will do.
-    let kinds = KINDS.into_iter().filter(|kind| fault == Fault::Kill || kind.image == kind.mapped);
+    let kinds = KINDS.into_iter().filter(|kind| fault == Fault::Kill || kind.image == kind.mapped || kind.terminal);
     for kind in kinds {
         for role in ROLES {
             let verdict = Container::new(kind, &image).run(Script { role, fault: None });

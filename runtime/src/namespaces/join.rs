@@ -7,9 +7,11 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::{KINDS, Namespaces, Source, flag};
@@ -36,7 +38,11 @@ impl Joined {
         let mut open = Vec::new();
         for kind in KINDS {
             let Source::Joined(path) = namespaces.source(kind) else { continue };
-            let namespace = open_one(path, kind).map_err(|error| (path.display().to_string(), error))?;
+            let failed = |error| (path.display().to_string(), error);
+            let namespace = open_one(path, kind).map_err(failed)?;
+            if kind == LinuxNamespaceType::Mount {
+                not_the_hosts(&namespace).map_err(failed)?;
+            }
             open.push((kind, namespace));
         }
         // Alive after all of them were opened: none of the PIDs can have been somebody else's in between.
@@ -119,6 +125,15 @@ fn open_one(path: &Path, kind: LinuxNamespaceType) -> io::Result<OwnedFd> {
         Ok(_) => Err(io::Error::other(format!("it is not a {kind} namespace"))),
         Err(_) => Err(io::Error::other("it is no namespace")),
     }
+}
+
+/// Refuses the supervisor's own mounts by way of somebody who has them: who may have them is another question than who may be joined.
+fn not_the_hosts(mounts: &OwnedFd) -> io::Result<()> {
+    let (joined, ours) = (fstat(mounts)?, fs::metadata("/proc/self/ns/mnt")?);
+    if (joined.st_dev, joined.st_ino) == (ours.dev(), ours.ino()) {
+        return Err(io::Error::other("it has the host's mounts, which have to be asked for by themselves"));
+    }
+    Ok(())
 }
 
 /// A descriptor for a peer's process, after a look at whether it is the peer's.

@@ -102,7 +102,10 @@ impl Namespaces {
                 errors.push(text.to_owned());
             }
         };
-        refuse(*self.source(Mount) == Source::Host, "a specification without a mnt namespace is not supported");
+        refuse(
+            *self.source(Mount) == Source::Host && self.maps_ids(),
+            "the host's mnt namespace needs the host's user namespace",
+        );
         let own_ids = self.is_new(User);
         refuse(
             own_ids && !self.is_new(Pid),
@@ -157,6 +160,8 @@ mod tests {
 
     #[test]
     fn what_cannot_work_together_is_refused_at_once() {
+        let errors = of(r#"{"type": "user"}, {"type": "pid"}"#, "").unwrap_err();
+        assert_eq!(errors, ["the host's mnt namespace needs the host's user namespace"]);
         let errors = of(
             r#"{"type": "user"}, {"type": "mount", "path": "x"}, {"type": "mount"}, {"type": "ipc", "path": "y"}"#,
             r#", "timeOffsets": {"monotonic": {"secs": 1}}"#,

@@ -1,15 +1,17 @@
 //! What the supervisor and its clone tell each other.
 
-use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
-use nix::errno::Errno;
 use nix::sys::socket::sockopt::PassCred;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, send, setsockopt, socketpair,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, send, sendmsg, setsockopt, socketpair,
 };
 use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
+
+use crate::rootfs::Terminal;
+use crate::sys;
 
 /// Longest subject that a failure names, characters.
 const SUBJECT: usize = 512;
@@ -77,23 +79,17 @@ impl SupervisorEnds {
     /// The next word, if there is one. `Closed` when the clone has gone.
     pub(super) fn word(&self) -> io::Result<Heard> {
         let mut bytes = [0_u8; 8];
-        let mut space = nix::cmsg_space!(nix::sys::socket::UnixCredentials);
-        let mut buffers = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-        let (length, sender) = match recvmsg::<()>(self.status.as_raw_fd(), &mut buffers, Some(&mut space), flags) {
-            Ok(message) => {
-                let credentials = |control| {
-                    if let ControlMessageOwned::ScmCredentials(found) = control { Some(found.pid()) } else { None }
-                };
-                let sender = message.cmsgs()?.find_map(credentials);
-                (message.bytes, sender)
-            }
-            Err(Errno::EAGAIN) => return Ok(Heard::Nothing),
-            Err(error) => return Err(error.into()),
+        let sys::Received { length, sender, fds } = match sys::receive_word(self.status.as_fd(), &mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Heard::Nothing),
+            received => received?,
         };
         Ok(match (length, bytes, sender) {
             (0, ..) => Heard::Closed,
             (1, [b'x', ..], Some(pid)) => Heard::Word(Word::Executing { pid }),
+            (1, [b't', ..], _) => match <[OwnedFd; 2]>::try_from(fds) {
+                Ok([master, peer]) => Heard::Terminal(Terminal { master, peer }),
+                Err(_) => Heard::Nothing,
+            },
             (5, [b's', a, b, c, d, ..], _) => Heard::Word(Word::Ended { status: i32::from_ne_bytes([a, b, c, d]) }),
             (5, [b'u', a, b, c, d, ..], _) => Heard::Word(Word::Unfit { errno: i32::from_ne_bytes([a, b, c, d]) }),
             _ => Heard::Nothing,
@@ -112,9 +108,11 @@ impl SupervisorEnds {
 }
 
 /// What came over the status socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Heard {
     Word(Word),
+    /// The command's terminal.
+    Terminal(Terminal),
     Nothing,
     Closed,
 }
@@ -122,6 +120,14 @@ pub(super) enum Heard {
 impl ChildEnds {
     pub(super) fn say_executing(&self) -> io::Result<()> {
         send(self.status.as_raw_fd(), b"x", MsgFlags::MSG_NOSIGNAL).map(drop).map_err(io::Error::from)
+    }
+
+    /// Hands the terminal over.
+    pub(super) fn say_terminal(&self, terminal: &Terminal) -> io::Result<()> {
+        let fds = [terminal.master.as_raw_fd(), terminal.peer.as_raw_fd()];
+        let rights = [ControlMessage::ScmRights(&fds)];
+        sendmsg::<()>(self.status.as_raw_fd(), &[IoSlice::new(b"t")], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
     }
 
     pub(super) fn say_failed(&self, failure: &StartFailure) {

@@ -20,11 +20,15 @@ use crate::cgroup::entrance;
 use crate::namespaces::Namespaces;
 use crate::{rootfs, sys};
 
-/// What the clone needs beside the plan.
+/// Where the command's output goes.
 #[derive(Debug)]
-pub(super) struct Stdio {
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+pub(super) enum Stdio {
+    Pipes {
+        stdout: OwnedFd,
+        stderr: OwnedFd,
+    },
+    /// The terminal that the clone makes, which is its standard input too.
+    Terminal,
 }
 
 /// What the supervisor has prepared.
@@ -53,8 +57,10 @@ pub(super) struct Prepared<'a> {
 pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     // First of all: nothing of the supervisor's (its socket, its logs, the host's cgroup directory) may be reachable from inside, and the channels must
     // close when the supervisor dies, not when its clone does.
-    let mut kept = vec![ends.status.as_fd(), ends.failure.as_fd(), stdio.stdout.as_fd(), stdio.stderr.as_fd()];
-    kept.push(prepared.gate.as_fd());
+    let mut kept = vec![ends.status.as_fd(), ends.failure.as_fd(), prepared.gate.as_fd()];
+    if let Stdio::Pipes { stdout, stderr } = &stdio {
+        kept.extend([stdout.as_fd(), stderr.as_fd()]);
+    }
     kept.extend(prepared.joined_mounts.map(OwnedFd::as_fd));
     kept.extend(prepared.joined_cgroup.map(OwnedFd::as_fd));
     let closed = sys::close_copies_from(3, &kept);
@@ -106,17 +112,25 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
         step("set the domain name", sys::set_domain_name(domain))?;
     }
     sysctl::set(&plan.spec)?;
-    let Some(mounts) = prepared.joined_mounts else {
-        let root = rootfs::build(plan, namespaces, scratch, given)?;
+    if !namespaces.is_new(LinuxNamespaceType::Mount) {
         enter_cgroup(prepared)?;
-        rootfs::enter(root, &plan.spec, &prepared.v1_controllers)?;
-        step("set up stdio", connect(stdio))?;
+        if let Some(mounts) = prepared.joined_mounts {
+            // Its root becomes this process' root (setns(2)).
+            step("join the mount namespace", sys::setns(mounts.as_fd(), libc::CLONE_NEWNS))?;
+        }
+        step("set up stdio", connect(stdio, None))?;
         return Ok(main);
-    };
+    }
+    let mut root = rootfs::build(plan, namespaces, scratch, given)?;
+    let terminal = root.terminal.take();
+    if let Some(terminal) = &terminal {
+        // From here on the master is the supervisor's only.
+        step("hand the terminal over", ends.say_terminal(terminal))?;
+    }
+    let peer = terminal.map(|terminal| terminal.peer);
     enter_cgroup(prepared)?;
-    // Its root becomes this process' root (setns(2)).
-    step("join the mount namespace", sys::setns(mounts.as_fd(), libc::CLONE_NEWNS))?;
-    step("set up stdio", connect(stdio))?;
+    rootfs::enter(root, &plan.spec, &prepared.v1_controllers)?;
+    step("set up stdio", connect(stdio, peer))?;
     Ok(main)
 }
 
@@ -165,9 +179,18 @@ fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
     if gone { Err(io::Error::other("the supervisor has gone")) } else { Ok(()) }
 }
 
-/// Standard input is the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the pipes' ends must
-/// come from the command.
-fn connect(stdio: Stdio) -> io::Result<()> {
+/// Standard input is the terminal, or the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the
+/// pipes' ends must come from the command.
+fn connect(stdio: Stdio, terminal: Option<OwnedFd>) -> io::Result<()> {
+    let (stdout, stderr) = match (stdio, terminal) {
+        (Stdio::Pipes { stdout, stderr }, _) => (stdout, stderr),
+        (Stdio::Terminal, Some(terminal)) => {
+            dup2_stdin(&terminal)?;
+            dup2_stdout(&terminal)?;
+            return dup2_stderr(&terminal).map_err(io::Error::from);
+        }
+        (Stdio::Terminal, None) => return Err(io::Error::other("no terminal was made")),
+    };
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let null = open("/dev/null", flags, Mode::empty()).ok().filter(|null| fstat(null).is_ok_and(is_null));
     let null = match null {
@@ -176,8 +199,8 @@ fn connect(stdio: Stdio) -> io::Result<()> {
         None => nix::unistd::pipe()?.0,
     };
     dup2_stdin(&null)?;
-    dup2_stdout(&stdio.stdout)?;
-    dup2_stderr(&stdio.stderr)?;
+    dup2_stdout(&stdout)?;
+    dup2_stderr(&stderr)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{AccessFlags, eaccess, execve, fchdir};
+use nix::unistd::{AccessFlags, eaccess, execve, fchdir, getpid, getsid, setsid};
 
 use super::attributes::Attributes;
 use super::channel::{ChildEnds, StartFailure};
@@ -24,6 +24,8 @@ pub(super) struct Main {
     label: Option<Label>,
     seccomp: Option<Program>,
     attributes: Attributes,
+    /// Standard input is a terminal.
+    terminal: bool,
     cwd: PathBuf,
     program: String,
     /// Where the program may be, in the order of PATH; one entry for a path.
@@ -49,8 +51,8 @@ impl Main {
         let candidates = candidates(&program, process.env().as_deref().unwrap_or_default());
         let (identity, label, seccomp) = (Identity::of(process), Label::of(process), plan.seccomp.clone());
         let (attributes, uid) = (Attributes::of(&plan.spec), process.user().uid());
-        let cwd = process.cwd().clone();
-        Ok(Self { identity, label, seccomp, attributes, cwd, program, candidates, args, env, uid })
+        let (terminal, cwd) = (process.terminal().unwrap_or(false), process.cwd().clone());
+        Ok(Self { identity, label, seccomp, attributes, terminal, cwd, program, candidates, args, env, uid })
     }
 
     /// Becomes the command. Returns only if it cannot, after saying why; never returns to the caller.
@@ -68,6 +70,9 @@ impl Main {
         sys::reset_signals();
         let unblocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
         step("reset signals", unblocked.map_err(io::Error::from))?;
+        if self.terminal {
+            step("take the terminal", take_terminal())?;
+        }
         enter_directory(&self.cwd).map_err(|error| {
             StartFailure::new("change to the working directory", &self.cwd.to_string_lossy(), &error)
         })?;
@@ -136,6 +141,15 @@ impl Main {
         }
         Err(failure)
     }
+}
+
+/// Leads a session whose controlling terminal is standard input.
+fn take_terminal() -> io::Result<()> {
+    // In direct mode this process has begun one already.
+    if getsid(None)? != getpid() {
+        setsid()?;
+    }
+    sys::control_terminal(io::stdin().as_fd())
 }
 
 /// Changes to a directory inside. Not through magic links (`/proc/self/fd/N`, `/proc/PID/root`), which could lead out (CVE-2024-21626).

@@ -2,9 +2,9 @@
 
 use std::path::{Component, Path};
 
-use oci_spec::runtime::{Mount, Spec};
+use oci_spec::runtime::{LinuxNamespaceType, Mount, Root, Spec};
 
-use super::options;
+use super::{console, options};
 
 /// Most mounts of a container.
 const MOUNTS_MAX: usize = 1024;
@@ -26,6 +26,8 @@ pub(crate) fn check(spec: &Spec) -> Vec<String> {
         refused
             .extend(problems.into_iter().map(|problem| format!("mounts {}: {problem}", mount.destination().display())));
     }
+    refused.extend(console::check(spec));
+    refused.extend(hosts(spec));
     let propagation = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref());
     if let Some(word) = propagation.filter(|word| options::propagation(word).is_none()) {
         refused.push(format!(
@@ -33,6 +35,27 @@ pub(crate) fn check(spec: &Spec) -> Vec<String> {
         ));
     }
     refused
+}
+
+/// What would change the host's mounts, in a container that has those.
+fn hosts(spec: &Spec) -> Vec<String> {
+    let linux = spec.linux().as_ref();
+    let namespaces = linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
+    if namespaces.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::Mount) {
+        return Vec::new();
+    }
+    let some = |paths: &Option<Vec<String>>| paths.as_ref().is_some_and(|paths| !paths.is_empty());
+    let given = [
+        ("mounts", spec.mounts().as_ref().is_some_and(|mounts| !mounts.is_empty())),
+        ("root.readonly", spec.root().as_ref().and_then(Root::readonly).unwrap_or(false)),
+        ("linux.maskedPaths", linux.is_some_and(|linux| some(linux.masked_paths()))),
+        ("linux.readonlyPaths", linux.is_some_and(|linux| some(linux.readonly_paths()))),
+        ("linux.rootfsPropagation", linux.is_some_and(|linux| linux.rootfs_propagation().is_some())),
+    ];
+    let wrong = given.into_iter().filter(|(_, given)| *given);
+    wrong
+        .map(|(field, _)| format!("{field} without a mnt namespace is not supported: the mounts are the host's"))
+        .collect()
 }
 
 fn problems(mount: &Mount) -> Vec<String> {
@@ -77,8 +100,10 @@ mod tests {
     use super::*;
 
     fn refused(mount: &str) -> Vec<String> {
-        let json =
-            format!(r#"{{"ociVersion": "1.2.0", "mounts": [{mount}], "linux": {{"rootfsPropagation": "rslave"}}}}"#);
+        let json = format!(
+            r#"{{"ociVersion": "1.2.0", "mounts": [{mount}],
+                "linux": {{"rootfsPropagation": "rslave", "namespaces": [{{"type": "mount"}}]}}}}"#
+        );
         check(&serde_json::from_str(&json).unwrap())
     }
 
@@ -106,5 +131,21 @@ mod tests {
         ] {
             assert_eq!(refused(good), Vec::<String>::new(), "{good}");
         }
+    }
+    #[test]
+    fn the_hosts_mounts_are_left_as_they_are() {
+        let check = |linux: &str| {
+            let json = format!(
+                r#"{{"ociVersion": "1.2.0", "root": {{"path": "/", "readonly": true}}, "mounts": [{{"destination": "/a", "type": "tmpfs"}}],
+                    "linux": {{"maskedPaths": ["/a"], "readonlyPaths": ["/b"], "rootfsPropagation": "rslave" {linux}}}}}"#
+            );
+            check(&serde_json::from_str(&json).unwrap())
+        };
+        let refused = check("");
+        let fields: Vec<&str> = refused.iter().filter_map(|text| text.split(' ').next()).collect();
+        let expected =
+            ["mounts", "root.readonly", "linux.maskedPaths", "linux.readonlyPaths", "linux.rootfsPropagation"];
+        assert_eq!(fields, expected);
+        assert_eq!(check(r#", "namespaces": [{"type": "mount"}]"#), Vec::<String>::new());
     }
 }

@@ -6,6 +6,7 @@
 
 mod attach;
 mod check;
+mod console;
 mod copy_up;
 mod dev;
 mod device;
@@ -28,6 +29,7 @@ use crate::namespaces::Namespaces;
 use crate::namespaces::ids::Ids;
 
 pub(crate) use check::check;
+pub(crate) use console::{Terminal, is_asked as asks_for_a_terminal};
 pub(crate) use device::check as check_devices;
 pub(crate) use mount::Step;
 
@@ -60,6 +62,8 @@ impl<T, E: Into<std::io::Error>> During<T> for Result<T, E> {
 pub(crate) struct Root {
     inside: inside::Inside,
     readonly: bool,
+    /// The command's, if it is to have one.
+    pub(crate) terminal: Option<Terminal>,
 }
 
 /// The user namespace of a container whose ids are not the host's.
@@ -85,7 +89,7 @@ pub(crate) fn prepare(
     mount::detach_from_host()?;
     let root = match &plan.rootfs {
         Rootfs::Directory { path } => mapped::directory(path, mapped)?,
-        Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
+        Rootfs::Host | Rootfs::HostShared { .. } | Rootfs::Overlay { .. } | Rootfs::Image { .. } => {
             let path = root_of(&plan.rootfs, scratch, mapped)?;
             // The layers below an overlay show the ids; an image that stands alone shows them itself.
             let bare = matches!(&plan.rootfs, Rootfs::Image { upper_bytes: None, .. });
@@ -116,6 +120,9 @@ pub(crate) fn prepare(
 /// Puts the root together; where it is mounted.
 fn root_of(rootfs: &Rootfs, scratch: &Path, mapped: Option<&Mapped>) -> Outcome<PathBuf> {
     match rootfs {
+        Rootfs::Host => {
+            Err(inside::failure("use the root file system", Path::new("/"), "it is not the container's own"))
+        }
         Rootfs::Directory { path } => root::directory(path),
         Rootfs::HostShared { upper_bytes, hidden } => root::host_shared(scratch, *upper_bytes, hidden, mapped),
         Rootfs::Overlay { lower, upper } => source::overlay(lower, upper, scratch, mapped),
@@ -149,6 +156,7 @@ pub(crate) fn build(plan: &Plan, namespaces: &Namespaces, scratch: &Path, given:
         Some(tree) => inside::Inside::attach(tree)?,
         None => inside::Inside::open(&root_of(&plan.rootfs, scratch, None)?)?,
     };
+    let mut terminal = None;
     for step in mounts(&plan.spec) {
         let step = step?;
         if maps_ids && step.is_the_hosts(namespaces) {
@@ -160,10 +168,13 @@ pub(crate) fn build(plan: &Plan, namespaces: &Namespaces, scratch: &Path, given:
         if step.is_dev() {
             // Before anything is mounted below it, through which nodes would be made elsewhere.
             dev::populate(&inside, &plan.spec, None)?;
+        } else if step.is_devpts() && console::is_asked(&plan.spec) {
+            terminal = Some(console::make(&inside, &plan.spec)?);
         }
     }
     Ok(Root {
         inside,
+        terminal,
         readonly: plan.spec.root().as_ref().and_then(oci_spec::runtime::Root::readonly).unwrap_or(false),
     })
 }

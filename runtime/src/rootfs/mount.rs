@@ -15,7 +15,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Mount};
 use super::attach::{self, Calls};
 use super::inside::{Inside, Kind, failure, proc_path};
 use super::options::{self, Options};
-use super::{During as _, Mapped, Outcome, check, copy_up, mapped};
+use super::{During as _, Mapped, Outcome, check, console, copy_up, mapped};
 use crate::namespaces::{Namespaces, Source};
 use crate::sys;
 
@@ -53,6 +53,11 @@ impl<'a> Step<'a> {
     /// Whether it is a `/dev` of the container's own.
     pub(super) fn is_dev(&self) -> bool {
         self.kind == "tmpfs" && self.destination == Path::new("/dev")
+    }
+
+    /// Whether it is the devpts that the command's terminal is of.
+    pub(super) fn is_devpts(&self) -> bool {
+        self.kind == "devpts" && self.destination == Path::new(console::DEVPTS)
     }
 
     pub(super) fn destination(&self) -> &'a Path {

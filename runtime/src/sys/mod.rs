@@ -16,6 +16,7 @@ mod process;
 mod rights;
 mod schedule;
 mod seccomp;
+mod terminal;
 
 pub(crate) use bpf::{
     Instruction, LoadError, ProgramInfo, attach_device_program, attached_device_programs, detach_device_program,
@@ -39,6 +40,7 @@ pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
     pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child, wait_for,
 };
-pub(crate) use rights::{FDS_MAX, receive_fds};
+pub(crate) use rights::{FDS_MAX, Received, receive_fds, receive_word};
 pub(crate) use schedule::{SchedulingAttributes, set_domain_name, set_io_priority, set_personality, set_scheduling};
 pub(crate) use seccomp::load_filter;
+pub(crate) use terminal::{control_terminal, open_peer, set_window, unlock_peer};

@@ -3,10 +3,12 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
 
 /// Most descriptors a message can carry (`SCM_MAX_FD`, unix(7)).
 pub(crate) const FDS_MAX: usize = 253;
+/// Most descriptors of a word.
+const WORD_FDS: usize = 2;
 
 /// Receives one message of at most a byte and the descriptors it carries; `None` when the other side has closed.
 ///
@@ -15,17 +17,45 @@ pub(crate) const FDS_MAX: usize = 253;
 pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> io::Result<Option<Vec<OwnedFd>>> {
     let mut byte = [0_u8; 1];
     let mut space = nix::cmsg_space!([RawFd; FDS_MAX]);
-    let mut buffers = [IoSliceMut::new(&mut byte)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
-    let mut received = Vec::new();
+    let received = receive(socket, &mut byte, &mut space, MsgFlags::empty())?;
+    Ok((received.length > 0).then_some(received.fds))
+}
+
+/// A message that came.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// Bytes; 0 when the other side has closed.
+    pub(crate) length: usize,
+    /// Who sent it, if the socket is told that (`SO_PASSCRED`): a PID as this process sees it.
+    pub(crate) sender: Option<i32>,
+    /// What it carries.
+    pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// Receives one message if there is one, with its sender and up to two descriptors.
+///
+/// # Errors
+/// The kernel's: `EAGAIN` when there is none.
+pub(crate) fn receive_word(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Received> {
+    let mut space = nix::cmsg_space!(UnixCredentials, [RawFd; WORD_FDS]);
+    receive(socket, bytes, &mut space, MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], space: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
+    let mut buffers = [IoSliceMut::new(bytes)];
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(space), flags)?;
+    let mut received = Received { length: message.bytes, sender: None, fds: Vec::new() };
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {
             // SAFETY: the kernel has just installed these in this process, and nobody else owns them.
-            received.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+            received.fds.extend(fds.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
+        } else if let ControlMessageOwned::ScmCredentials(sender) = control {
+            received.sender = Some(sender.pid());
         }
     }
     if message.flags.contains(MsgFlags::MSG_CTRUNC) {
         return Err(io::Error::other("not every descriptor arrived: the limit of open files is too low"));
     }
-    Ok((message.bytes > 0).then_some(received))
+    Ok(received)
 }

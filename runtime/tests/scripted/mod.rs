@@ -3,14 +3,14 @@
 #![allow(clippy::indexing_slicing, reason = "a missing field of a JSON value is made")]
 
 #[path = "../bench/mod.rs"]
-mod bench;
+pub(crate) mod bench;
 
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tweendeck_runtime::bundle::{Plan, Rootfs};
+use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
 use tweendeck_runtime::launch::Launched;
 
@@ -22,6 +22,7 @@ pub(crate) struct Bench {
     /// The specification, for a test to change.
     pub(crate) spec: Value,
     pub(crate) rootfs: Rootfs,
+    pub(crate) mode: InitMode,
 }
 
 impl Deref for Bench {
@@ -44,7 +45,7 @@ impl Bench {
         let inner = bench::Bench::new();
         let spec = specification(&inner.cgroup_path());
         let rootfs = Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![inner.paths.run().to_owned()] };
-        Self { inner, spec, rootfs }
+        Self { inner, spec, rootfs, mode: InitMode::Init }
     }
 
     /// A bench whose root is a directory of its own, with the host's programs mounted into it.
@@ -69,7 +70,8 @@ impl Bench {
     fn scripted(&mut self, script: &str) -> Plan {
         self.spec["process"]["args"] = json!(["sh", "-c", script]);
         let plan = self.inner.plan(&[]);
-        Plan { rootfs: self.rootfs.clone(), spec: serde_json::from_value(self.spec.clone()).unwrap(), ..plan }
+        let spec = serde_json::from_value(self.spec.clone()).unwrap();
+        Plan { rootfs: self.rootfs.clone(), mode: self.mode, spec, ..plan }
     }
 
     pub(crate) fn launch(&mut self, script: &str) -> Launched {

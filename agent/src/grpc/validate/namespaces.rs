@@ -63,22 +63,54 @@ fn clocks(options: &v1::NamespaceOptions, violations: &mut Violations) {
     }
 }
 
+/// What mounts of somebody else's leave no room for.
+fn mounts(spec: &v1::ContainerSpec, found: &Namespaces, violations: &mut Violations) {
+    let mut refuse = |wrong: bool, field: &str, text: &str| violations.require(!wrong, field, text);
+    let hosts_mounts = found.mount.is_host();
+    let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
+    refuse(
+        hosts_mounts && !privileged,
+        "spec.namespaces.mount",
+        "must not be HOST without security.privileged: it leaves the whole node open",
+    );
+    refuse(
+        hosts_mounts && !found.user.is_host(),
+        "spec.namespaces.user",
+        "must be HOST when mount is HOST: the node's files have the node's owners",
+    );
+    refuse(
+        !spec.mounts.is_empty() && !found.mount.is_private(),
+        "spec.mounts",
+        "must not be given when mount is HOST or another container's, whose mounts it has",
+    );
+    let nodes =
+        spec.resources.as_ref().is_some_and(|limits| limits.devices.iter().any(|device| !device.path.is_empty()));
+    refuse(
+        nodes && !found.mount.is_private(),
+        "spec.resources.devices",
+        "must not have a path when mount is HOST or another container's, whose /dev it has; give type, major and minor",
+    );
+    let source = spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref());
+    let plain = matches!(source, Some(v1::root_filesystem::Source::Host(host)) if host.writable_bytes.is_none());
+    refuse(
+        spec.rootfs.is_some() && !found.mount.is_private() && !(hosts_mounts && plain),
+        "spec.rootfs",
+        "must not be given when mount is HOST or another container's, whose root it has",
+    );
+}
+
 /// What the kernel could not give, or what would be left out silently.
 fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
     let found = Namespaces::of(spec);
+    mounts(spec, &found, violations);
     let mut refuse = |wrong: bool, field: &str, text: &str| violations.require(!wrong, field, text);
-    refuse(
-        found.mount.is_host(),
-        "spec.namespaces.mount",
-        "must not be HOST: a container has a root of its own, or another container's",
-    );
     refuse(
         found.user.is_private() && !found.pid.is_private(),
         "spec.namespaces.user",
         "must be HOST, or the same container as pid: /proc of others' processes cannot be mounted in a user namespace of its own",
     );
     refuse(
-        found.user.is_private() && !found.mount.is_private(),
+        found.user.is_private() && matches!(found.mount, Origin::Container(_)),
         "spec.namespaces.user",
         "must be that container's or HOST when mount is another container's",
     );
@@ -92,11 +124,6 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "spec.domainname",
         "needs a PRIVATE uts namespace: the name belongs to whoever it is shared with",
     );
-    refuse(
-        !spec.mounts.is_empty() && !found.mount.is_private(),
-        "spec.mounts",
-        "must not be given when mount is another container's, whose mounts it has",
-    );
     let upper = matches!(
         spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref()),
         Some(v1::root_filesystem::Source::Overlay(overlay)) if !overlay.upper.is_empty()
@@ -106,23 +133,11 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "spec.rootfs.overlay.upper",
         "needs namespaces.user HOST: an upper directory cannot be id-mapped; leave it out for a layer in memory",
     );
-    let nodes =
-        spec.resources.as_ref().is_some_and(|limits| limits.devices.iter().any(|device| !device.path.is_empty()));
-    refuse(
-        nodes && !found.mount.is_private(),
-        "spec.resources.devices",
-        "must not have a path when mount is another container's, whose /dev it has; give type, major and minor",
-    );
     let stranger = matches!(found.network, Origin::Container(_));
     refuse(
         found.user.is_private() && stranger,
         "spec.namespaces.user",
         "must be that container's or HOST when network is another container's: its /sys cannot be mounted otherwise",
-    );
-    refuse(
-        spec.rootfs.is_some() && !found.mount.is_private(),
-        "spec.rootfs",
-        "must not be given when mount is another container's, whose root it has",
     );
 }
 
@@ -168,6 +183,35 @@ mod tests {
                 ..Default::default()
             };
             assert_eq!(wrong(options, |_| ()), ["spec.namespaces.clock_offsets.boottime"]);
+        }
+    }
+
+    #[test]
+    fn the_hosts_mounts_take_privilege_and_stay_as_they_are() {
+        let hosts = || v1::NamespaceOptions { mount: mode(v1::NamespaceMode::Host), ..Default::default() };
+        let privileged = |spec: &mut v1::ContainerSpec| {
+            spec.security = Some(v1::SecurityOptions { privileged: true, ..Default::default() });
+        };
+        assert_eq!(wrong(hosts(), |_| ()), ["spec.namespaces.mount"]);
+        assert_eq!(wrong(hosts(), privileged), Vec::<String>::new());
+        let host = |writable_bytes| {
+            let source = v1::root_filesystem::Source::Host(v1::HostRootfs { writable_bytes });
+            Some(v1::RootFilesystem { source: Some(source) })
+        };
+        let found = wrong(hosts(), |spec| {
+            privileged(spec);
+            spec.rootfs = host(None);
+        });
+        assert_eq!(found, Vec::<String>::new());
+        for user in [mode(v1::NamespaceMode::Private), of("other")] {
+            let found = wrong(v1::NamespaceOptions { user, ..hosts() }, |spec| {
+                privileged(spec);
+                spec.rootfs = host(Some(1 << 20));
+                spec.mounts = vec![v1::Mount::default()];
+                let device = v1::DeviceRule { path: "/dev/null".into(), ..Default::default() };
+                spec.resources = Some(v1::Resources { devices: vec![device], ..Default::default() });
+            });
+            assert_eq!(found, ["spec.namespaces.user", "spec.mounts", "spec.resources.devices", "spec.rootfs"]);
         }
     }
 

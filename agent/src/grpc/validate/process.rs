@@ -1,6 +1,7 @@
-//! What the process is given: resource limits, kernel parameters, names.
+//! What the process is given: resource limits, kernel parameters, names, a terminal.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use tweendeck_proto::v1;
 use tweendeck_runtime::oci::LinuxNamespaceType;
@@ -8,6 +9,7 @@ use tweendeck_runtime::process::sysctl_problem;
 
 use super::Violations;
 use crate::workload::Namespaces;
+use crate::workload::devices::container_path;
 
 const SYSCTLS_MAX: usize = 64;
 
@@ -35,6 +37,33 @@ pub(super) fn process(spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(domain, "spec.domainname", "must be at most 64 bytes of A-Z a-z 0-9 . -");
     let umask = spec.user.as_ref().and_then(|user| user.umask).is_none_or(|umask| umask <= 0o777);
     violations.require(umask, "spec.user.umask", "must be 0 to 511 (octal 777)");
+    if let Some(asked) = &spec.terminal {
+        terminal(spec, asked, violations);
+    }
+}
+
+/// Its `/dev/console` is the terminal, so nothing else can be.
+fn terminal(spec: &v1::ContainerSpec, terminal: &v1::Terminal, violations: &mut Violations) {
+    for (side, field) in [(terminal.rows, "spec.terminal.rows"), (terminal.columns, "spec.terminal.columns")] {
+        violations.require(side <= u16::MAX.into(), field, "must be 1 to 65535, or 0 for the default");
+    }
+    let own = Namespaces::of(spec).mount.is_private();
+    violations.require(own, "spec.terminal", "needs a PRIVATE mount namespace: it is of the container's own /dev");
+    let text = "must not be /dev/console: that is the container's terminal";
+    for (index, mount) in spec.mounts.iter().enumerate() {
+        violations.require(!is_console(&mount.target), &format!("spec.mounts[{index}].target"), text);
+    }
+    let devices = spec.resources.as_ref().map(|resources| resources.devices.as_slice()).unwrap_or_default();
+    for (index, device) in devices.iter().enumerate() {
+        let field = if device.container_path.is_empty() { "path" } else { "container_path" };
+        let taken = is_console(container_path(device));
+        violations.require(!taken, &format!("spec.resources.devices[{index}].{field}"), text);
+    }
+}
+
+/// Whatever the spelling.
+fn is_console(path: &str) -> bool {
+    Path::new(path).components().eq(Path::new("/dev/console").components())
 }
 
 fn rlimits(limits: &[v1::Rlimit], violations: &mut Violations) {
@@ -76,5 +105,30 @@ mod tests {
             "spec.user.umask",
         ];
         assert_eq!(violations.fields(), expected);
+    }
+    #[test]
+    fn a_terminal_has_a_size_and_dev_console_for_itself() {
+        let wrong = |spec: v1::ContainerSpec| {
+            let mut violations = Violations::default();
+            process(&spec, &mut violations);
+            violations.fields().into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let on =
+            |rows, columns| v1::ContainerSpec { terminal: Some(v1::Terminal { rows, columns }), ..Default::default() };
+        assert_eq!(wrong(on(0, 0)), Vec::<String>::new());
+        assert_eq!(wrong(on(65_535, 1)), Vec::<String>::new());
+        assert_eq!(wrong(on(65_536, u32::MAX)), ["spec.terminal.rows", "spec.terminal.columns"]);
+        let other = v1::Namespace { source: Some(v1::namespace::Source::Container("other".into())) };
+        let device =
+            v1::DeviceRule { path: "/dev/null".into(), container_path: "/dev/console/".into(), ..Default::default() };
+        let spec = v1::ContainerSpec {
+            namespaces: Some(v1::NamespaceOptions { mount: Some(other), ..Default::default() }),
+            mounts: vec![v1::Mount { target: "/dev//console".into(), source: None }],
+            resources: Some(v1::Resources { devices: vec![device], ..Default::default() }),
+            ..on(0, 0)
+        };
+        let expected = ["spec.terminal", "spec.mounts[0].target", "spec.resources.devices[0].container_path"];
+        assert_eq!(wrong(spec.clone()), expected);
+        assert_eq!(wrong(v1::ContainerSpec { terminal: None, ..spec }), Vec::<String>::new());
     }
 }

@@ -10,21 +10,19 @@ use super::clients::{Clients, Said};
 use super::events::{Events, Source};
 use super::freezer::FreezerWatch;
 use super::oom::OomWatch;
+use super::output::Output;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
 use crate::cgroup::{Cgroup, Freezer, OomEvent, OomEventKind, Totals};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
 use crate::process::channel::{Heard, StartFailure, Word};
-use crate::process::logs::Log;
 use crate::process::say::{say, say_error};
 use crate::sys;
 
 const SIGKILL: i32 = 9;
 /// Taken from a pipe at a time; as much as a pipe holds by default (pipe(7)).
 const CHUNK: usize = 64 << 10;
-/// The most a pipe can hold (proc_sys_fs(5), `pipe-max-size`).
-const PIPE_MAX: usize = 1 << 20;
 /// How long until a refused exit record is tried again, at first and at most.
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -35,8 +33,7 @@ pub(super) struct Container {
     pub(super) status: Status,
     pub(super) clients: Clients,
     pub(super) events: Events,
-    stdout: Log,
-    stderr: Log,
+    output: Output,
     buffer: Vec<u8>,
     /// The main process, once it runs.
     main: Option<OwnedFd>,
@@ -57,7 +54,6 @@ impl Container {
         let clients = Clients::new(listener);
         let events = Events::new().map_err(set_up("make the event queue"))?;
         events.add(Source::Listener, clients.listener()).map_err(set_up("watch the control socket"))?;
-        let log = |stream| Log::open(&paths.logs(), stream, plan.logs.clone());
         let status = Status {
             uid: plan.uid.clone(),
             attempt: plan.attempt,
@@ -75,8 +71,7 @@ impl Container {
             status,
             clients,
             events,
-            stdout: log("stdout"),
-            stderr: log("stderr"),
+            output: Output::new(plan, &paths.logs()),
             paths,
             buffer: vec![0; CHUNK],
             main: None,
@@ -102,9 +97,8 @@ impl Container {
         watch(Source::Init, &parts.init)?;
         watch(Source::Status, &parts.ends.status)?;
         watch(Source::Failure, &parts.ends.failure)?;
-        for (source, pipe) in [(Source::Stdout, &parts.stdout), (Source::Stderr, &parts.stderr)] {
-            set_nonblocking(pipe).map_err(SuperviseError::Events)?;
-            watch(source, pipe)?;
+        if let Some(pipes) = parts.pipes.take() {
+            self.output.watch(pipes, &self.events).map_err(SuperviseError::Events)?;
         }
         match &parts.oom {
             Some(OomEvent { fd, kind: OomEventKind::Counter }) => watch(Source::Oom, fd)?,
@@ -122,7 +116,7 @@ impl Container {
             self.look_if_due(&parts);
             let ended = ready.contains(&Source::Init);
             // What callers ask and what the kernel says goes before output, which may never end.
-            ready.sort_by_key(|source| matches!(source, Source::Stdout | Source::Stderr));
+            ready.sort_by_key(|source| matches!(source, Source::Stdout | Source::Stderr | Source::Console));
             for source in ready {
                 self.handle(source, &parts);
             }
@@ -141,8 +135,9 @@ impl Container {
             Source::Client(fd) => self.client(fd, parts),
             Source::Status => self.hear(parts),
             Source::Failure => self.executed_or_failed(parts),
-            Source::Stdout => drop(pump(&parts.stdout, &mut self.stdout, &mut self.buffer, &self.events)),
-            Source::Stderr => drop(pump(&parts.stderr, &mut self.stderr, &mut self.buffer, &self.events)),
+            Source::Stdout | Source::Stderr | Source::Console => {
+                self.output.pump(source, &mut self.buffer, &self.events);
+            }
             Source::Oom => self.oom(parts),
             Source::Freezer => self.look_at_freezer(parts),
             Source::Init => {}
@@ -225,6 +220,13 @@ impl Container {
                     let error = io::Error::from_raw_os_error(errno);
                     self.failure = Some(StartFailure::new("give up the rights of PID 1", "", &error));
                 }
+                Ok(Heard::Terminal(terminal)) => {
+                    // Unread, it would hold the command up as soon as it is full.
+                    if let Err(error) = self.output.watch_terminal(terminal, &self.events) {
+                        self.failure = Some(StartFailure::new("watch the terminal", "", &error));
+                        let _ = send(&parts.init, SIGKILL);
+                    }
+                }
                 Ok(Heard::Nothing) => return,
                 Ok(Heard::Closed) | Err(_) => return self.events.remove(&parts.ends.status),
             }
@@ -279,16 +281,8 @@ impl Container {
         {
             say_error(&error);
         }
-        // Everything of the container has died with PID 1. Somebody else may have got hold of a pipe's other end, and never stop writing; so what
-        // is taken is what the pipe can hold.
-        for (pipe, log) in [(&parts.stdout, &mut self.stdout), (&parts.stderr, &mut self.stderr)] {
-            let mut room = PIPE_MAX;
-            while room > 0 {
-                let taken = pump(pipe, log, &mut self.buffer, &self.events);
-                room = if taken == 0 { 0 } else { room.saturating_sub(taken) };
-            }
-            log.finish();
-        }
+        // Everything of the container has died with PID 1.
+        self.output.finish(&mut self.buffer, &self.events);
         let totals = parts.cgroup.totals().unwrap_or_default();
         let kills = totals.oom_kills.unwrap_or(self.status.oom_kills);
         self.oom.counted(kills);
@@ -378,21 +372,6 @@ fn start_failed(failure: &StartFailure) -> Outcome {
     Outcome::StartFailed { stage: failure.stage.clone(), message: failure.message.clone(), errno: failure.errno }
 }
 
-/// Takes what one read gives from a pipe into a log; stops watching it when it has ended. One read at a time: a command that writes faster than
-/// we do would otherwise never let go of the event loop.
-fn pump(pipe: &OwnedFd, log: &mut Log, buffer: &mut [u8], events: &Events) -> usize {
-    match nix::unistd::read(pipe, buffer) {
-        Ok(0) => events.remove(pipe),
-        Ok(length) => {
-            log.take(buffer.get(..length).unwrap_or_default());
-            return length;
-        }
-        // Nothing there, or interrupted: the next event tells.
-        Err(_) => {}
-    }
-    0
-}
-
 /// A process of the container, if it is still one. The descriptor holds on to the process, so that the second look is at the same one.
 fn member(pid: i32, parts: &Parts) -> Option<OwnedFd> {
     sys::pidfd_open(pid).ok().filter(|_| parts.cgroup.has(pid))
@@ -403,11 +382,6 @@ fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {
         Some(libc::ESRCH) => "it has just ended".to_owned(),
         _ => error.to_string(),
     })
-}
-
-fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(io::Error::from)
 }
 
 fn now_ms() -> u64 {

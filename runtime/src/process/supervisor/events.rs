@@ -17,13 +17,14 @@ pub(super) enum Source {
     Stderr,
     Oom,
     Freezer,
+    Console,
     /// A connection, by its descriptor.
     Client(i32),
 }
 
 /// Connections are numbered from here; the fixed sources stand below.
 const CLIENTS: u64 = 16;
-const FIXED: [Source; 8] = [
+const FIXED: [Source; 9] = [
     Source::Listener,
     Source::Init,
     Source::Status,
@@ -32,6 +33,7 @@ const FIXED: [Source; 8] = [
     Source::Stderr,
     Source::Oom,
     Source::Freezer,
+    Source::Console,
 ];
 
 /// Waits for events.
@@ -64,7 +66,8 @@ impl Events {
             | Source::Stdout
             | Source::Stderr
             | Source::Oom
-            | Source::Freezer => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
+            | Source::Freezer
+            | Source::Console => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
         self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)
     }

@@ -9,6 +9,7 @@ mod events;
 mod first;
 mod freezer;
 mod oom;
+mod output;
 mod outside;
 mod start;
 

@@ -5,19 +5,19 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use nix::fcntl::OFlag;
-use nix::unistd::{Gid, Uid, fchown, pipe2};
+use nix::unistd::{Gid, Uid, fchown};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
+use super::output::{self, Pipes};
 use super::{first, outside};
-use crate::bundle::Plan;
+use crate::bundle::{Plan, Rootfs};
 use crate::cgroup::{
     self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Part, Resources, entrance,
 };
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
-use crate::namespaces::{Namespaces, time};
+use crate::namespaces::{Namespaces, Source, time};
 use crate::process::channel::{self, StartFailure, SupervisorEnds};
 use crate::process::say::say_error;
 use crate::process::{child, gate};
@@ -34,8 +34,8 @@ pub(super) struct Parts {
     /// PID 1 is ours, and its end is everybody's (pid_namespaces(7)).
     pub(super) own_pids: bool,
     pub(super) ends: SupervisorEnds,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    /// Absent with a terminal, which the first process sends.
+    pub(super) pipes: Option<Pipes>,
     pub(super) oom: Option<OomEvent>,
 }
 
@@ -76,11 +76,10 @@ fn launch(
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
-    let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
-    let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC).map_err(step("make the output pipes"))?;
+    let (pipes, stdio) = output::open(plan).map_err(step("make the output pipes"))?;
     let waits = outside::is_needed(plan, &namespaces);
     if !waits {
-        own([&stdout, &stderr], plan, None)?;
+        own(pipes.as_ref(), plan, None)?;
     }
     let (gate, child_gate) = gate::pair().map_err(step("make the gate"))?;
     let prepared = child::Prepared {
@@ -95,7 +94,6 @@ fn launch(
         gate: child_gate,
         waits,
     };
-    let stdio = child::Stdio { stdout: child_stdout, stderr: child_stderr };
 
     // From here on something of the caller's may run: a later agent must not start this attempt again.
     let marker = container.paths().launch_marker();
@@ -108,7 +106,7 @@ fn launch(
         Cloned::Parent { pid, pidfd } => {
             drop((prepared, child_ends, stdio));
             let equipped = if waits {
-                equip(plan, &namespaces, container.paths().run(), pid, [&stdout, &stderr], &gate)
+                equip(plan, &namespaces, container.paths().run(), pid, pipes.as_ref(), &gate)
             } else {
                 Ok(())
             };
@@ -124,8 +122,7 @@ fn launch(
                     init: pidfd,
                     own_pids: namespaces.is_new(LinuxNamespaceType::Pid),
                     ends,
-                    stdout,
-                    stderr,
+                    pipes,
                     oom,
                 }),
                 Err(failure) => {
@@ -168,7 +165,7 @@ fn equip(
     namespaces: &Namespaces,
     scratch: &Path,
     pid: i32,
-    pipes: [&OwnedFd; 2],
+    pipes: Option<&Pipes>,
     gate: &OwnedFd,
 ) -> Result<(), StartFailure> {
     let given = outside::give(plan, namespaces, scratch, pid)?;
@@ -181,13 +178,13 @@ fn let_go_on(gate: &OwnedFd, with: &[OwnedFd]) -> Result<(), StartFailure> {
 }
 
 /// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
-fn own(pipes: [&OwnedFd; 2], plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
+fn own(pipes: Option<&Pipes>, plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
     let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) else { return Ok(()) };
     let (uid, gid) = match ids {
         Some(ids) => (ids.users.shown(user.uid()), ids.groups.shown(user.gid())),
         None => (user.uid(), user.gid()),
     };
-    for pipe in pipes {
+    for pipe in pipes.into_iter().flat_map(|pipes| [&pipes.stdout, &pipes.stderr]) {
         fchown(pipe, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
             .map_err(|error| StartFailure::new("give the output pipes to the command", "", &error.into()))?;
     }
@@ -206,6 +203,13 @@ pub(super) fn take_along(pid: i32, pidfd: &OwnedFd) {
 /// The namespaces, those of others open.
 fn namespaces(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Namespaces, Joined), StartFailure> {
     let namespaces = Namespaces::of(&plan.spec).map_err(|errors| refusal("read the namespaces", &errors.join("; ")))?;
+    let hosts = *namespaces.source(LinuxNamespaceType::Mount) == Source::Host;
+    if hosts != (plan.rootfs == Rootfs::Host) {
+        return Err(refusal(
+            "read the namespaces",
+            "the host's root goes with the host's mnt namespace, and no other root does",
+        ));
+    }
     let joined = Joined::open(&namespaces, &plan.peers, hierarchies)
         .map_err(|(subject, error)| StartFailure::new("join the namespaces of", &subject, &error))?;
     if namespaces.is_new(LinuxNamespaceType::Time) {
