@@ -236,28 +236,9 @@ fn what_tar_packs_comes_out_as_it_was_in_every_format_and_packing() {
     }
 }
 
-#[test]
-fn what_is_hostile_or_broken_is_refused_by_name_and_leaves_nothing() {
-    let place = Place::new();
-    let outside = place.dir.path().join("outside/directory");
-    let outside = outside.to_str().unwrap();
-    let short = |bytes: u64| Tar::default().entry("big", b'0', b"", |header| header.set_size(bytes));
-    let many = (0..1001).fold(Tar::default(), |tar, number| tar.file(&number.to_string(), ""));
-    let uid = |uid| Tar::default().entry("a", b'0', b"", |header| header.set_uid(uid));
-    let no_end = Tar::default().file("a", "x").0;
-    let mut damaged = Tar::default().file("a", "x").file("b", "y").end();
-    damaged[1030] ^= 1;
-    let holes = |offset: u64| {
-        Tar::default().entry("a", b'S', b"xy", |header| {
-            let gnu = header.as_gnu_mut().unwrap();
-            gnu.set_real_size(10);
-            for (number, at) in [(0, 4), (1, offset)] {
-                gnu.sparse[number].set_offset(at);
-                gnu.sparse[number].set_length(1);
-            }
-        })
-    };
-    let cases: Vec<(Vec<u8>, &str)> = vec![
+/// Archives that want out, or to be more than a root.
+fn hostile(outside: &str) -> Vec<(Vec<u8>, &'static str)> {
+    vec![
         (Tar::default().file("/etc/passwd", "x").end(), "entry \"/etc/passwd\" has an absolute name"),
         (Tar::default().file("x/../../etc", "x").end(), "entry \"x/../../etc\" leads out of the root"),
         (Tar::default().directory("..").end(), "entry \"..\" leads out of the root"),
@@ -281,6 +262,28 @@ fn what_is_hostile_or_broken_is_refused_by_name_and_leaves_nothing() {
             "entry \"a/sda\" is a device node, and not below dev/",
         ),
         (Tar::default().file("etc/.wh.passwd", "").end(), "is a whiteout"),
+    ]
+}
+
+/// Archives that are cut off, too large, or none.
+fn broken() -> Vec<(Vec<u8>, &'static str)> {
+    let short = |bytes: u64| Tar::default().entry("big", b'0', b"", |header| header.set_size(bytes));
+    let many = (0..1001).fold(Tar::default(), |tar, number| tar.file(&number.to_string(), ""));
+    let uid = |uid| Tar::default().entry("a", b'0', b"", |header| header.set_uid(uid));
+    let no_end = Tar::default().file("a", "x").0;
+    let mut damaged = Tar::default().file("a", "x").file("b", "y").end();
+    damaged[1030] ^= 1;
+    let holes = |offset: u64| {
+        Tar::default().entry("a", b'S', b"xy", |header| {
+            let gnu = header.as_gnu_mut().unwrap();
+            gnu.set_real_size(10);
+            for (number, at) in [(0, 4), (1, offset)] {
+                gnu.sparse[number].set_offset(at);
+                gnu.sparse[number].set_length(1);
+            }
+        })
+    };
+    vec![
         (Tar::default().entry("a", b'M', b"", |_| ()).end(), "is of type 'M'"),
         (Tar::default().entry("a", b'5', b"x", |_| ()).end(), "has content"),
         (Tar::default().pax(&[("size", b"9")]).directory("a").end(), "has content"),
@@ -302,8 +305,14 @@ fn what_is_hostile_or_broken_is_refused_by_name_and_leaves_nothing() {
         (Vec::new(), "is cut off"),
         (vec![b'x'; 4096], "is no tar archive"),
         (b"\xFD7zXZ\0 and more".to_vec(), "is packed with xz"),
-    ];
-    for (content, why) in cases {
+    ]
+}
+
+#[test]
+fn what_is_hostile_or_broken_is_refused_by_name_and_leaves_nothing() {
+    let place = Place::new();
+    let outside = place.dir.path().join("outside/directory");
+    for (content, why) in hostile(outside.to_str().unwrap()).into_iter().chain(broken()) {
         let refusal = place.refusal(&place.archive(&content));
         assert!(refusal.contains(why), "{refusal:?} is not about {why:?}");
     }

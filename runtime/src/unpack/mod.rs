@@ -94,10 +94,10 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> Result<(), Problem> {
 }
 
 fn unreadable(error: io::Error) -> Problem {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Problem::archive("is cut off: it ends before its end mark"),
-        // Says by itself what it is packed with.
-        io::ErrorKind::Unsupported => Problem::archive(error.to_string()),
-        _ => Problem::archive(format!("cannot be read: {error}")),
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Problem::archive("is cut off: it ends before its end mark");
     }
+    // Says by itself what it is packed with.
+    let whole = error.kind() == io::ErrorKind::Unsupported;
+    Problem::archive(if whole { error.to_string() } else { format!("cannot be read: {error}") })
 }

@@ -153,9 +153,11 @@ impl Tree {
         while left > 0 {
             let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             let room = self.buffer.get_mut(..most).unwrap_or_default();
-            let read = |error: io::Error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => "is cut off: the archive ends before it does".to_owned(),
-                _ => format!("cannot be read: {error}"),
+            let read = |error: io::Error| {
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    return "is cut off: the archive ends before it does".to_owned();
+                }
+                format!("cannot be read: {error}")
             };
             let length = from.read(room).map_err(read)?;
             if length == 0 {
