@@ -331,3 +331,103 @@ fn extend(extended: &mut Extended, kind: u8, mut content: Vec<u8>) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { bytes: 1 << 16, entries: 16, id: 65_535 };
+
+    fn header(kind: u8, size: u64) -> Header {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(tar::EntryType::new(kind));
+        header.set_mode(0o4750);
+        header.set_uid(7);
+        header.set_gid(8);
+        header.set_mtime(9);
+        header.set_size(size);
+        header
+    }
+
+    /// An archive as the crate `tar` writes it, and where its headers are.
+    fn sample() -> (Vec<u8>, Vec<usize>) {
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_data(&mut header(b'5', 0), "d", io::empty()).unwrap();
+        builder.append_pax_extensions([("SCHILY.xattr.user.a", &b"value"[..]), ("mtime", b"9.5")]).unwrap();
+        builder.append_data(&mut header(b'0', 5), "d/file", &b"hello"[..]).unwrap();
+        builder.append_link(&mut header(b'1', 0), "x".repeat(150), "d/file").unwrap();
+        builder.append_link(&mut header(b'2', 0), "link", "/etc/passwd").unwrap();
+        let mut holes = header(b'S', 3);
+        let gnu = holes.as_gnu_mut().unwrap();
+        gnu.name[..5].copy_from_slice(b"holes");
+        gnu.set_real_size(2000);
+        gnu.sparse[0].set_offset(1000);
+        gnu.sparse[0].set_length(3);
+        holes.set_cksum();
+        builder.append(&holes, &b"abc"[..]).unwrap();
+        let archive = builder.into_inner().unwrap();
+        let is = |at: &usize| archive[at + 257..at + 262] == *b"ustar";
+        let headers = (0..archive.len() - BLOCK).step_by(BLOCK).filter(is).collect();
+        (archive, headers)
+    }
+
+    fn read(archive: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, Problem> {
+        let mut reader = Reader::new(archive, BOUNDS);
+        let mut found = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            let mut stored = Vec::new();
+            if matches!(entry.kind, Kind::File(_)) {
+                let left = reader.left;
+                (&mut reader).take(left).read_to_end(&mut stored).map_err(unreadable)?;
+            }
+            found.push((entry, stored));
+        }
+        reader.finish().map(|()| found)
+    }
+
+    #[test]
+    fn what_the_crate_tar_writes_is_read_as_it_was_meant() {
+        let found = read(&sample().0).unwrap();
+        let names: Vec<String> =
+            found.iter().map(|(entry, _)| String::from_utf8(entry.name.as_bytes().to_vec()).unwrap()).collect();
+        assert_eq!(names, ["d", "d/file", &"x".repeat(150), "link", "holes"]);
+        let (file, content) = &found[1];
+        assert_eq!((file.mode, file.uid, file.gid, content.as_slice()), (0o4750, 7, 8, &b"hello"[..]));
+        assert_eq!(file.modified, Time { seconds: 9, nanos: 500_000_000 });
+        assert_eq!(file.attributes, [(c"user.a".to_owned(), b"value".to_vec())]);
+        assert_eq!(found[2].0.kind, Kind::Link(Name::parse(b"d/file").unwrap()));
+        assert_eq!(found[3].0.kind, Kind::Symlink(c"/etc/passwd".to_owned()));
+        let pieces = Some(vec![Piece { offset: 1000, length: 3 }]);
+        assert_eq!(
+            (&found[4].0.kind, found[4].1.as_slice()),
+            (&Kind::File(Content { size: 2000, pieces }), &b"abc"[..])
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_makes_it_panic_or_get_past_a_bound(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+            valid in any::<bool>(),
+        ) {
+            let (mut archive, headers) = sample();
+            for (at, byte) in changes {
+                *at.get_mut(&mut archive) = byte;
+            }
+            // With its checksum put right, what is in a header is looked at.
+            for at in headers.into_iter().filter(|_| valid) {
+                let mut header = Header::from_byte_slice(&archive[at..at + BLOCK]).clone();
+                header.set_cksum();
+                archive[at..at + BLOCK].copy_from_slice(header.as_bytes());
+            }
+            for (entry, _) in read(&archive).unwrap_or_default() {
+                prop_assert!(entry.uid <= BOUNDS.id && entry.gid <= BOUNDS.id && entry.mode <= 0o7777);
+                if let Kind::File(content) = entry.kind {
+                    prop_assert!(content.size <= BOUNDS.bytes);
+                }
+            }
+        }
+    }
+}
