@@ -1,6 +1,7 @@
 //! The one way out of the asynchronous world: short work that may sleep in the kernel.
 //!
-//! File and cgroup writes, spawning a supervisor, removing directories. Nothing here waits for a container.
+//! File and cgroup writes, spawning a supervisor, removing directories. Nothing here waits for a container; unpacking an archive is the one work that takes minutes,
+//! and at most two of those go on at once (`workload/unpack.rs`).
 
 /// Runs `work` on a thread that may block.
 ///

@@ -116,6 +116,7 @@ fn option_of_spec(field: &str) -> Option<&'static str> {
         "spec.hostname" => "--hostname",
         "spec.rootfs.directory.path" => "--rootfs",
         "spec.rootfs.image.path" => "--image",
+        field if field.starts_with("spec.rootfs.archive.") => "--rootfs-archive",
         "spec.rootfs.overlay.lower" => "--layer",
         "spec.rootfs.overlay.upper" => "--upper",
         "spec.rootfs.overlay.work" => "--work",

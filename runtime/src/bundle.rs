@@ -202,6 +202,12 @@ impl Paths {
         self.state.join(format!("exit-{attempt}.json"))
     }
 
+    /// The root file system that was unpacked for it. Whole as soon as it is there.
+    #[must_use]
+    pub fn rootfs(&self) -> PathBuf {
+        self.state.join("rootfs")
+    }
+
     /// The directory of `stdout.log` and `stderr.log`, or `console.log`, and their rotated predecessors (`stdout.log.1`, …).
     #[must_use]
     pub fn logs(&self) -> PathBuf {

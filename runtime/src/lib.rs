@@ -21,6 +21,7 @@ pub mod security;
 pub mod spec;
 pub mod sys;
 pub mod teardown;
+pub mod unpack;
 
 /// Why those types refuse a value.
 pub use oci_spec::OciSpecError;

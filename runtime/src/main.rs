@@ -1,4 +1,4 @@
-//! `tweendeck-runtime`: the supervisor of one container, or the process that holds the scope of all. Started by the agent, not by people.
+//! `tweendeck-runtime`: the supervisor of one container, the process that unpacks an archive for one, or the one that holds the scope of all. Started by the agent, not by people.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use tweendeck_runtime::process;
 const USAGE: &str =
     "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
        tweendeck-runtime hold
+       tweendeck-runtime unpack BYTES ENTRIES HIGHEST_ID [SHA256]   (standard input: the archive; it goes to the working directory)
        tweendeck-runtime --version";
 /// EX_USAGE of sysexits(3).
 const EX_USAGE: u8 = 64;
@@ -20,6 +21,13 @@ fn main() -> ExitCode {
             Err(error) => failed(&error),
         },
         [verb] if verb == "hold" => failed(&process::hold()),
+        [verb, rest @ ..] if verb == "unpack" => {
+            if process::unpack(rest) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
         [flag] if flag == "--version" => {
             println!("tweendeck-runtime {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS

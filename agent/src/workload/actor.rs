@@ -15,6 +15,7 @@ use super::command::{Accepted, Command, CommandError};
 use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::resize::{self, Resizing};
+use super::unpack::{self, Unpacking};
 use super::unstored::Unstored;
 use super::{Handle, Surroundings};
 use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
@@ -61,6 +62,7 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         look_again: None,
         unstored: None,
         resizing: None,
+        unpacking: None,
         amend: None,
         amend_after: Instant::now(),
     };
@@ -93,6 +95,8 @@ pub(super) struct Actor {
     pub(super) unstored: Option<Unstored>,
     /// Limits that are on their way to the kernel.
     pub(super) resizing: Option<Resizing>,
+    /// Its root, which is being unpacked before the launch.
+    pub(super) unpacking: Option<Unpacking>,
     /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
     pub(super) amend: Option<(Instant, Box<Status>)>,
     /// Numbers are not written down again before then.
@@ -168,6 +172,7 @@ impl Actor {
         tokio::select! { biased;
             news = link::next(&mut self.link) => self.news(news).await?,
             outcome = resize::outcome(&mut self.resizing) => self.resized(outcome).await?,
+            outcome = unpack::outcome(&mut self.unpacking) => self.unpacked(outcome).await?,
             () = at(grace_over) => {
                 self.grace_over = None;
                 self.happened(Event::GraceOver, |_| {}).await?;

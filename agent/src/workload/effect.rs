@@ -17,7 +17,7 @@ use super::freezer::FreezerRequest;
 use super::link::{self, Link, News};
 use super::namespaces::Namespaces;
 use super::plan::plan;
-use super::resize;
+use super::{resize, unpack};
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Phase, Refusal, step};
@@ -33,8 +33,14 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_
 impl Actor {
     pub(super) async fn carry_out(&mut self, effect: Effect) -> Result<(), ShuttingDown> {
         match effect {
-            // Boxed: it holds a plan and a record, which are large.
-            Effect::Launch => Box::pin(self.launch()).await,
+            Effect::Launch => match unpack::archive(&self.record.spec()) {
+                Some(archive) => {
+                    self.unpack(archive);
+                    Ok(())
+                }
+                // Boxed: it holds a plan and a record, which are large.
+                None => Box::pin(self.launch()).await,
+            },
             Effect::SignalStop => {
                 let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
                 self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
@@ -48,6 +54,9 @@ impl Actor {
             }
             Effect::KillAll => {
                 self.grace_over = None;
+                if let Some(unpacking) = &mut self.unpacking {
+                    unpacking.stop();
+                }
                 self.send(SIGKILL, Scope::All);
                 Ok(())
             }
@@ -64,7 +73,7 @@ impl Actor {
         }
     }
 
-    async fn launch(&mut self) -> Result<(), ShuttingDown> {
+    pub(super) async fn launch(&mut self) -> Result<(), ShuttingDown> {
         // What is still on its way to the kernel must not meet the new attempt's cgroup.
         self.settle().await?;
         let host = self.around.host.clone();

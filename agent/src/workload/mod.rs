@@ -19,6 +19,7 @@ mod link;
 mod namespaces;
 mod plan;
 mod resize;
+mod unpack;
 mod unstored;
 
 use std::sync::Arc;

@@ -56,8 +56,11 @@ const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", 
 pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Result<Plan, OciSpecError> {
     let spec = record.spec();
     let namespaces = Namespaces::of(&spec);
-    let (rootfs, root_path, readonly) =
-        if namespaces.mount.is_host() { (Rootfs::Host, PathBuf::from("/"), false) } else { rootfs(host, &spec) };
+    let (rootfs, root_path, readonly) = if namespaces.mount.is_host() {
+        (Rootfs::Host, PathBuf::from("/"), false)
+    } else {
+        rootfs(host, record.name(), &spec)
+    };
     let mode = match spec.init() {
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
@@ -102,12 +105,17 @@ fn only_what_we_say(mut spec: Spec) -> Spec {
     spec
 }
 
-fn rootfs(host: &Host, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
+fn rootfs(host: &Host, name: &str, spec: &v1::ContainerSpec) -> (Rootfs, PathBuf, bool) {
     use v1::root_filesystem::Source;
     match spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref()) {
         Some(Source::Directory(directory)) => {
             let path = PathBuf::from(&directory.path);
             (Rootfs::Directory { path: path.clone() }, path, directory.readonly)
+        }
+        // Unpacked by now, and the container's own.
+        Some(Source::Archive(given)) => {
+            let path = host.paths(name).rootfs();
+            (Rootfs::Directory { path: path.clone() }, path, given.readonly)
         }
         Some(Source::Overlay(given)) => {
             (attributes::overlay(given, DEFAULT_WRITABLE_BYTES), PathBuf::from("/"), given.readonly)

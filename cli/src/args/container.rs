@@ -7,6 +7,7 @@ use clap::Args;
 use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
+use super::archive;
 use super::limits::LimitArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
@@ -83,8 +84,12 @@ struct RootArgs {
     /// A file on the node with a squashfs, erofs or ext4 file system in it, absolute; read-only unless --writable is given.
     #[arg(long, conflicts_with = "rootfs", value_name = "FILE")]
     image: Option<String>,
+    /// A tar archive on the node, absolute; plain, or packed with gzip or zstd. It is unpacked for the container, and what is written stays until that is removed.
+    /// Options: sha256=HEX (checked first), readonly, max-bytes=SIZE [default: 10G], max-entries=NUMBER [default: 1000000].
+    #[arg(long, conflicts_with_all = ["rootfs", "image"], value_parser = archive::archive, value_name = "FILE[,OPTION...]")]
+    rootfs_archive: Option<v1::ArchiveRootfs>,
     /// A directory on the node as a layer, absolute, never written; may be repeated, the highest layer first.
-    #[arg(long, conflicts_with_all = ["rootfs", "image"], value_name = "DIR")]
+    #[arg(long, conflicts_with_all = ["rootfs", "image", "rootfs_archive"], value_name = "DIR")]
     layer: Vec<String>,
     /// A directory on the node that takes what is written above the layers [default: memory].
     #[arg(long, requires = "layer", requires = "work", conflicts_with = "writable", value_name = "DIR")]
@@ -93,7 +98,7 @@ struct RootArgs {
     #[arg(long, requires = "upper", value_name = "DIR")]
     work: Option<String>,
     /// What the container may write to memory above a root that is shared, an image or layers, 1M to 1T; counts against --memory [default: 64M].
-    #[arg(long, value_parser = value::size, conflicts_with = "rootfs", value_name = "SIZE")]
+    #[arg(long, value_parser = value::size, conflicts_with_all = ["rootfs", "rootfs_archive"], value_name = "SIZE")]
     writable: Option<u64>,
 }
 
@@ -145,6 +150,9 @@ impl RootArgs {
         if let Some(path) = self.image {
             let image = v1::ImageRootfs { path, writable_bytes: self.writable };
             return Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Image(image)) });
+        }
+        if let Some(archive) = self.rootfs_archive {
+            return Some(v1::RootFilesystem { source: Some(root_filesystem::Source::Archive(archive)) });
         }
         if !self.layer.is_empty() {
             let overlay = v1::OverlayRootfs {
@@ -280,6 +288,18 @@ mod tests {
         assert_eq!(spec.rootfs, Some(v1::RootFilesystem { source }));
         refused(&["--read-only", "true"]);
         refused(&["--rootfs", "/srv", "--writable", "1M", "true"]);
+    }
+
+    #[test]
+    fn an_archive_is_a_root_of_its_own() {
+        let archive = v1::ArchiveRootfs { path: "/srv/a.tar".to_owned(), readonly: true, ..Default::default() };
+        let (_, spec) = spec(&["--rootfs-archive", "/srv/a.tar,readonly", "true"]);
+        let source = Some(root_filesystem::Source::Archive(archive));
+        assert_eq!(spec.rootfs, Some(v1::RootFilesystem { source }));
+        for other in ["--rootfs", "--image", "--layer", "--writable"] {
+            refused(&["--rootfs-archive", "/srv/a.tar", other, "1M", "true"]);
+        }
+        refused(&["--rootfs-archive", "/srv/a.tar,sha256=1", "true"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Help texts are part of the interface: they give units and ranges, and the agent has the last word on both.
 
+mod archive;
 mod change;
 mod container;
 mod limits;

@@ -140,6 +140,10 @@ fn root(rootfs: Option<&RootFilesystem>) -> String {
             let upper = if overlay.readonly { "read-only" } else { upper };
             format!("{} below {upper}", overlay.lower.join(", "))
         }
+        Some(Source::Archive(archive)) => {
+            let readonly = if archive.readonly { ", read-only" } else { "" };
+            format!("unpacked from {}{readonly}", archive.path)
+        }
         Some(Source::Image(image)) => {
             let writable = image.writable_bytes.map(|bytes| format!("{} writable", size(bytes)));
             format!("the image {}, {}", image.path, writable.unwrap_or_else(|| "read-only".to_owned()))
@@ -157,7 +161,7 @@ fn stop(spec: &ContainerSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweendeck_proto::v1::{ContainerState, ExitReason, HostRootfs};
+    use tweendeck_proto::v1::{ArchiveRootfs, ContainerState, ExitReason, HostRootfs};
 
     fn at(seconds: i64) -> Option<prost_types::Timestamp> {
         Some(prost_types::Timestamp { seconds, nanos: 5 })
@@ -202,6 +206,13 @@ mod tests {
             revision: 7,
             update_time: at(90),
         }
+    }
+
+    #[test]
+    fn a_root_from_an_archive_names_the_archive() {
+        let archive = ArchiveRootfs { path: "/srv/a.tar".to_owned(), readonly: true, ..Default::default() };
+        let rootfs = RootFilesystem { source: Some(Source::Archive(archive)) };
+        assert_eq!(root(Some(&rootfs)), "unpacked from /srv/a.tar, read-only");
     }
 
     #[test]

@@ -7,6 +7,7 @@
     reason = "a panic here is a failed test"
 )]
 
+mod archive;
 mod bad_input;
 mod cgroup_value;
 mod cli;

@@ -9,7 +9,7 @@
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
 //!
-//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in.
+//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in. [`unpack`] makes a root of an archive, before there is a supervisor.
 
 mod attributes;
 mod channel;
@@ -24,9 +24,11 @@ mod oom_score;
 mod say;
 mod supervisor;
 mod sysctl;
+mod unpack;
 
 pub use hold::hold;
 pub use supervisor::supervise;
+pub use unpack::unpack;
 
 /// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.
 pub(crate) fn check(spec: &oci_spec::runtime::Spec) -> Vec<String> {

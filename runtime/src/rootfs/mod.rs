@@ -18,7 +18,7 @@ mod options;
 mod root;
 mod source;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, umount2};
@@ -27,6 +27,7 @@ use oci_spec::runtime::Spec;
 use crate::bundle::{Plan, Rootfs};
 use crate::namespaces::Namespaces;
 use crate::namespaces::ids::Ids;
+use crate::sys;
 
 pub(crate) use check::check;
 pub(crate) use console::{Terminal, is_asked as asks_for_a_terminal};
@@ -111,7 +112,7 @@ pub(crate) fn prepare(
             });
         }
     }
-    if made.len() > crate::sys::FDS_MAX {
+    if made.len() > sys::FDS_MAX {
         return Err(inside::failure("mount", Path::new("/"), "more than 252 mounts are the host's"));
     }
     Ok(made)
@@ -199,6 +200,17 @@ pub(crate) fn enter(root: Root, spec: &Spec, v1_controllers: &[String]) -> Outco
         Some(propagation) => attach::propagate("/", propagation).during("set the propagation of", "/"),
         None => Ok(()),
     }
+}
+
+/// Makes a directory the root of this process, which has a mount namespace of its own, and lets go of everything else of the host's. What is in it executes
+/// nothing and opens no device.
+pub(crate) fn enter_alone(directory: &OwnedFd) -> Outcome<()> {
+    mount::detach_from_host()?;
+    let tree = sys::clone_tree(directory.as_fd(), false).during("take", "the directory")?;
+    let set = sys::ATTR_NOSUID | sys::ATTR_NODEV | sys::ATTR_NOEXEC;
+    let attributes = sys::MountAttributes { set, clear: 0 };
+    sys::set_mount_attributes(tree.as_fd(), attributes, false).during("restrict", "the directory")?;
+    inside::Inside::attach(tree)?.pivot(false)
 }
 
 fn mounts(spec: &Spec) -> impl Iterator<Item = Outcome<Step<'_>>> {

@@ -96,6 +96,16 @@ pub(crate) fn drop_all_but_kill() -> io::Result<()> {
     sys::set_capabilities(sys::CapabilitySets { effective: kill, permitted: kill, inheritable: 0 })
 }
 
+/// What writing files of others' takes: owners, modes, set-user-ID bits, file capabilities.
+pub(crate) fn drop_all_but_files() -> io::Result<()> {
+    let kept =
+        [Capability::Chown, Capability::DacOverride, Capability::Fowner, Capability::Fsetid, Capability::Setfcap];
+    let kept = kept.into_iter().fold(0, |set, capability| set | 1 << number(capability));
+    sys::drop_bounding(kept)?;
+    sys::clear_ambient()?;
+    sys::set_capabilities(sys::CapabilitySets { effective: kept, permitted: kept, inheritable: 0 })
+}
+
 /// In the order of their numbers.
 const ALL: [Capability; 41] = [
     Capability::Chown,

@@ -11,6 +11,8 @@ pub(crate) enum Resolve {
     InRoot,
     /// The same, and no symbolic link at all.
     InRootNoSymlinks,
+    /// Nothing that leads out, not even for a moment, no symbolic link, and no other mount: what does is an error (`RESOLVE_BENEATH`).
+    Beneath,
 }
 
 /// Opens `path` below `root` with `flags` (`O_CLOEXEC` is added).
@@ -21,11 +23,11 @@ pub(crate) fn openat2(root: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: Re
     // SAFETY: all fields of open_how are plain integers, for which zero is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
     how.flags = (flags | libc::O_CLOEXEC) as u64;
-    how.resolve = libc::RESOLVE_IN_ROOT
-        | libc::RESOLVE_NO_MAGICLINKS
+    how.resolve = libc::RESOLVE_NO_MAGICLINKS
         | match resolve {
-            Resolve::InRoot => 0,
-            Resolve::InRootNoSymlinks => libc::RESOLVE_NO_SYMLINKS,
+            Resolve::InRoot => libc::RESOLVE_IN_ROOT,
+            Resolve::InRootNoSymlinks => libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS,
+            Resolve::Beneath => libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV,
         };
     // SAFETY: `path` is NUL-terminated, `how` is a valid open_how of the given size, both outlive the call.
     let fd = unsafe {
@@ -45,5 +47,15 @@ pub(crate) fn openat2(root: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: Re
 pub(crate) fn set_xattr(path: &CStr, name: &CStr, value: &[u8]) -> io::Result<()> {
     // SAFETY: both strings are NUL-terminated, `value` is valid for its length, all outlive the call.
     let result = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets an extended attribute of what a descriptor stands for.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn set_xattr_of(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the name is NUL-terminated, `value` is valid for its length, both outlive the call.
+    let result = unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

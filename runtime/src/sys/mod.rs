@@ -26,7 +26,7 @@ pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
 };
 pub(crate) use clone::{ChildOf, Cloned, clone_process};
-pub(crate) use fs::{Resolve, openat2, set_xattr};
+pub(crate) use fs::{Resolve, openat2, set_xattr, set_xattr_of};
 pub(crate) use landlock::give_up_files;
 pub(crate) use loop_device::{configure_loop_device, free_loop_device};
 pub(crate) use mount::{

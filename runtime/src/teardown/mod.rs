@@ -4,8 +4,8 @@
 //! namespace: both end with its last process. What stays are processes, cgroups, and files of ours.
 
 mod inventory;
+mod tree;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -27,14 +27,19 @@ pub enum TeardownError {
         source: CgroupError,
     },
     /// A directory of ours.
-    #[error("remove {path}")]
-    Directory {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Directory(#[from] TreeError),
+}
+
+/// A directory that could not be removed.
+#[derive(Debug, thiserror::Error)]
+#[error("remove {path}")]
+pub struct TreeError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: io::Error,
 }
 
 /// Kills what still runs in the container's cgroup, and removes the cgroup and the run directory. The state directory (exit records, logs) stays.
@@ -46,30 +51,27 @@ pub enum TeardownError {
 pub fn teardown(hierarchies: &Hierarchies, cgroup_path: &str, paths: &Paths) -> Result<(), TeardownError> {
     let removed = cgroup::open(hierarchies, cgroup_path).and_then(|cgroup| cgroup.remove());
     removed.map_err(|source| TeardownError::Cgroup { path: cgroup_path.to_owned(), source })?;
-    remove_tree(paths.run())
+    Ok(remove_tree(paths.run())?)
 }
 
-/// Removes the state directory too. A rootfs directory of the caller's is not ours and stays.
+/// Removes the state directory too, and in it a root that was unpacked for the container. A rootfs directory of the caller's is not ours and stays.
 ///
 /// # Errors
 /// [`TeardownError::Directory`]; calling again goes on.
 pub fn purge(paths: &Paths) -> Result<(), TeardownError> {
     remove_tree(paths.run())?;
-    remove_tree(paths.state())
+    Ok(remove_tree(paths.state())?)
 }
 
-/// `remove_dir_all` does not follow symbolic links (it works on descriptors, CVE-2022-21658), so nothing outside is touched.
-fn remove_tree(directory: &Path) -> Result<(), TeardownError> {
-    match fs::remove_dir_all(directory) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(TeardownError::Directory { path: directory.to_owned(), source })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+/// Removes a directory and what is in it; nothing that links in it lead to.
+pub(crate) fn remove_tree(directory: &Path) -> Result<(), TreeError> {
+    tree::remove(directory).map_err(|source| TreeError { path: directory.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

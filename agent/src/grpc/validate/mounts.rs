@@ -14,6 +14,9 @@ use super::spec::absolute;
 const MOUNTS_MAX: usize = 64;
 const TMPFS_BYTES: std::ops::RangeInclusive<u64> = 4096..=1 << 40;
 const WRITABLE_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
+/// Bounds of the bounds of an archive.
+const UNPACKED_BYTES: std::ops::RangeInclusive<u64> = 1 << 20..=1 << 40;
+const ENTRIES: std::ops::RangeInclusive<u64> = 1..=10_000_000;
 const WRITABLE_RULE: &str = "must be 1048576 (1 MiB) to 1099511627776 (1 TiB)";
 
 /// Mounts besides the root. `ours` are the agent's own directories, here and below.
@@ -91,14 +94,32 @@ pub(super) fn overlay(ours: &[&Path], overlay: &v1::OverlayRootfs, violations: &
 
 /// A root that is an image.
 pub(super) fn image(ours: &[&Path], image: &v1::ImageRootfs, violations: &mut Violations) {
-    let field = "spec.rootfs.image.path";
-    if absolute(&image.path, field, violations) {
-        match fs::canonicalize(&image.path) {
-            Ok(real) if real.is_file() => violations.require(!is_the_agents(ours, &real), field, OURS),
-            Ok(_) | Err(_) => violations.add(field, format!("{:?} is not a file on this node", image.path)),
-        }
-    }
+    file(ours, &image.path, "spec.rootfs.image.path", violations);
     writable(image.writable_bytes, "spec.rootfs.image.writable_bytes", violations);
+}
+
+/// A root that an archive is unpacked to.
+pub(super) fn archive(ours: &[&Path], archive: &v1::ArchiveRootfs, violations: &mut Violations) {
+    let field = |name: &str| format!("spec.rootfs.archive.{name}");
+    file(ours, &archive.path, &field("path"), violations);
+    let sha256 = &archive.sha256;
+    let known = sha256.is_empty() || (sha256.len() == 64 && sha256.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    violations.require(known, &field("sha256"), "must be 64 hexadecimal digits");
+    let bytes = archive.max_unpacked_bytes.is_none_or(|bytes| UNPACKED_BYTES.contains(&bytes));
+    violations.require(bytes, &field("max_unpacked_bytes"), WRITABLE_RULE);
+    let entries = archive.max_entries.is_none_or(|entries| ENTRIES.contains(&entries));
+    violations.require(entries, &field("max_entries"), "must be 1 to 10000000");
+}
+
+/// A file of the host's. A look, not a lock: it may be another by the time of the start, which looks again whether it is a file.
+fn file(ours: &[&Path], path: &str, field: &str, violations: &mut Violations) {
+    if !absolute(path, field, violations) {
+        return;
+    }
+    match fs::canonicalize(path) {
+        Ok(real) if real.is_file() => violations.require(!is_the_agents(ours, &real), field, OURS),
+        Ok(_) | Err(_) => violations.add(field, format!("{path:?} is not a file on this node")),
+    }
 }
 
 fn writable(bytes: Option<u64>, field: &str, violations: &mut Violations) {

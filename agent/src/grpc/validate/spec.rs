@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use tweendeck_proto::v1;
 
 use super::devices::devices;
-use super::mounts::{directory, image, mounts, overlay};
+use super::mounts::{archive, directory, image, mounts, overlay};
 use super::process::process;
 use super::security::security;
 use super::{Violations, duration, namespaces, resources, room_for_init};
@@ -138,7 +138,7 @@ fn root(ours: &[&Path], rootfs: &v1::RootFilesystem, violations: &mut Violations
     match &rootfs.source {
         None => violations.add(
             "spec.rootfs.source",
-            "must be host, directory, overlay or image; leave rootfs out for the host's root",
+            "must be host, directory, overlay, image or archive; leave rootfs out for the host's root",
         ),
         Some(Source::Host(host)) => {
             let allowed = host.writable_bytes.is_none_or(|bytes| (1 << 20..=1 << 40).contains(&bytes));
@@ -147,6 +147,7 @@ fn root(ours: &[&Path], rootfs: &v1::RootFilesystem, violations: &mut Violations
         }
         Some(Source::Overlay(given)) => overlay(ours, given, violations),
         Some(Source::Image(given)) => image(ours, given, violations),
+        Some(Source::Archive(given)) => archive(ours, given, violations),
         Some(Source::Directory(given)) => directory(ours, &given.path, "spec.rootfs.directory.path", violations),
     }
 }
@@ -230,6 +231,29 @@ mod tests {
         assert_eq!(wrong(&words(2, TEXT_MAX / 2)), ["spec.command"]);
         let env = (0..=ENV_MAX).map(|number| (format!("V{number}"), String::new())).collect();
         assert_eq!(wrong(&v1::ContainerSpec { env, ..good() }), ["spec.env"]);
+    }
+
+    #[test]
+    fn an_archive_is_a_file_with_a_checksum_that_can_be_one_and_bounds_in_range() {
+        let found = |archive: v1::ArchiveRootfs| {
+            let source = Some(v1::root_filesystem::Source::Archive(archive));
+            wrong(&v1::ContainerSpec { rootfs: Some(v1::RootFilesystem { source }), ..good() })
+        };
+        let good = v1::ArchiveRootfs { path: "/etc/passwd".into(), sha256: "aF".repeat(32), ..Default::default() };
+        assert_eq!(found(v1::ArchiveRootfs { max_entries: Some(1), ..good.clone() }), Vec::<String>::new());
+        for path in ["/etc", "/no/such/file", "relative", "/etc/../etc/passwd", "", "/dev/null"] {
+            assert_eq!(found(v1::ArchiveRootfs { path: path.into(), ..good.clone() }), ["spec.rootfs.archive.path"]);
+        }
+        let all = v1::ArchiveRootfs {
+            sha256: "x".repeat(64),
+            max_unpacked_bytes: Some((1 << 40) + 1),
+            max_entries: Some(0),
+            ..good
+        };
+        assert_eq!(
+            found(all),
+            ["sha256", "max_unpacked_bytes", "max_entries"].map(|field| format!("spec.rootfs.archive.{field}"))
+        );
     }
 
     #[test]
