@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::alone::alone;
@@ -11,7 +10,7 @@ use tweendeck_integration_tests::api::{Api, script};
 use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
 
-use super::io::rates;
+use super::io::OPERATIONS;
 use super::limited;
 use super::report::{enforced, unsupported, version};
 
@@ -151,7 +150,7 @@ async fn shares(api: &Api, keeper: &str, v1_name: &str, v2_name: &str) {
         assert!(super::read(&cgroup_file("blkio", &path, v1_name, v2_name)).contains(&weight.to_string()));
     }
     let running = [names[0].0.as_str(), names[1].0.as_str()];
-    let [heavy, light] = rates(api, running, numbers(SLOW), Duration::from_secs(4)).await;
+    let [heavy, light] = OPERATIONS.rates(api, running, numbers(SLOW)).await;
     let ratio = heavy / light;
     let measured = format!("{heavy:.0} to {light:.0} reads a second is {ratio:.2}, asked for 4");
     enforced(&format!("io.weight ({keeper})"), "io", &measured);
@@ -165,6 +164,7 @@ async fn shares(api: &Api, keeper: &str, v1_name: &str, v2_name: &str) {
 /// The file is there in every group, whether anybody keeps what is written to it or not.
 async fn refused(api: &Api, row: &str) {
     let refused = api.create("refused", limited(script("true"), weighs(200))).await.unwrap_err();
+    assert!(disks().iter().any(|disk| refused.message().contains(disk.as_str())), "{refused:?}");
     unsupported(row, "io", &refused);
 }
 

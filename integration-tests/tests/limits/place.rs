@@ -64,7 +64,7 @@ impl Place {
 }
 
 /// Takes a file's pages out of memory, once they are on the disk.
-pub(super) fn forget(path: &Path) {
+fn forget(path: &Path) {
     let file = std::fs::File::open(path).unwrap();
     file.sync_all().unwrap();
     nix::fcntl::posix_fadvise(&file, 0, 0, nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED).unwrap();
