@@ -14,10 +14,15 @@ mod cpuset;
 mod devices;
 mod hugetlb;
 mod io;
+mod io_weight;
 mod memory;
+mod passed_on;
 mod pids;
+mod place;
+mod protection;
 mod report;
 mod resize;
+mod swap;
 
 use tweendeck_proto::v1::*;
 

@@ -4,7 +4,7 @@ use tonic::{Code, Status};
 use tweendeck_integration_tests::api::reason;
 
 /// Which version has a controller here.
-fn version(controller: &str) -> &'static str {
+pub(super) fn version(controller: &str) -> &'static str {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
     let v1 = if controller == "io" { "blkio" } else { controller };
     let on_v1 = mounts.lines().any(|line| {

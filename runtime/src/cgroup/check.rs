@@ -158,11 +158,7 @@ fn what_there_is(hierarchies: &Hierarchies, resources: &Resources, errors: &mut 
 }
 
 fn weight_is_kept(hierarchies: &Hierarchies, weight: u32, home: &Home, errors: &mut Vec<CgroupError>) {
-    if !disks::weigh(home) {
-        let lacks = match home {
-            Home::V1(_) => "the scheduler bfq on every disk".to_owned(),
-            Home::V2(_) => "the scheduler bfq, or io.cost.qos enabled, on every disk".to_owned(),
-        };
+    if let Some(lacks) = disks::without_keeper(home) {
         let (controller, version) = (Controller::Io, hierarchies.version_of(Controller::Io));
         errors.push(CgroupError::UnsupportedOnHost { field: "io.weight", controller, version, lacks });
     } else if weight > disks::highest_weight(home) {
