@@ -10,9 +10,10 @@ use nix::unistd::{Gid, Uid, fchown, pipe2};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
+use super::incidents::Watched;
 use super::{first, outside};
 use crate::bundle::Plan;
-use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Resources};
+use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, Resources};
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
 use crate::namespaces::{Namespaces, time};
@@ -34,7 +35,8 @@ pub(super) struct Parts {
     pub(super) ends: SupervisorEnds,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
-    pub(super) oom: Option<OomEvent>,
+    /// Until somebody watches.
+    pub(super) watched: Option<Watched>,
 }
 
 /// Starts the container. In the clone this does not return.
@@ -68,7 +70,7 @@ fn launch(
     cgroup.create().map_err(of_cgroup("make the cgroup"))?;
     // Limits first, so that nothing ever runs in it without them.
     let effective = cgroup.apply(resources).map_err(of_cgroup("set the limits"))?;
-    let oom = cgroup.oom_event().map_err(of_cgroup("watch for OOM kills"))?;
+    let watched = Watched::new(cgroup, &plan.pressure).map_err(of_cgroup("watch the cgroup"))?;
     let entrances = cgroup.entrances().map_err(of_cgroup("open the cgroup"))?;
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
@@ -112,7 +114,7 @@ fn launch(
                 ends,
                 stdout,
                 stderr,
-                oom,
+                watched: Some(watched),
             };
             if waits { equip(plan, &namespaces, container.paths().run(), parts, &gate) } else { Ok(parts) }
         }
@@ -181,6 +183,8 @@ fn resources(plan: &Plan, hierarchies: &Hierarchies) -> Result<Resources, StartF
     // Every container has a list, asked for or not.
     resources.devices.get_or_insert_with(cgroup::devices::default_rules);
     cgroup::check(hierarchies, &resources).map_err(|errors| refusal("check the limits", &sentences(&errors)))?;
+    cgroup::check_pressure(hierarchies, &plan.pressure)
+        .map_err(|errors| refusal("check the pressure", &sentences(&errors)))?;
     Ok(resources)
 }
 
