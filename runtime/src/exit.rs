@@ -164,6 +164,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_without_incidents_is_one_of_an_earlier_version() {
+        let old = r#"{"schema":1,"uid":"u","attempt":1,"outcome":{"kind":"exited","code":0},"started_unix_ms":null,"finished_unix_ms":5,"ran_us":1,
+            "cpu_usage_ns":null,"memory_peak_bytes":null,"oom_kills":3}"#;
+        let record: ExitRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((record.oom_kills, record.incidents), (3, Incidents::default()));
+    }
+
+    #[test]
     fn no_record_is_no_error_and_half_of_one_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exit-1.json");

@@ -14,6 +14,7 @@ mod configuration;
 mod etcd;
 mod freeze;
 mod grpcurl;
+mod incidents;
 mod inside;
 mod lifecycle;
 mod requests;

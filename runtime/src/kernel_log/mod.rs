@@ -18,7 +18,7 @@ const AT_ONCE: usize = 4096;
 
 /// A place in the kernel's log.
 ///
-/// It is kept for a container's life, at the cost of a few KiB of the kernel's: what is read from it was said since, so that a kill of an
+/// It is kept for a container's life, at the cost of 4 KiB of the kernel's (20 before Linux 6.3): what is read from it was said since, so that a kill of an
 /// earlier container in a cgroup of the same name cannot be mistaken for this one's, and no record is read twice. (Times in the log are of a clock
 /// that userspace cannot read.)
 #[derive(Debug)]

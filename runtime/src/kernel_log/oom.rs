@@ -10,8 +10,9 @@
 //! (`oom_lock`), so the first belongs to the second. Names in them are others' to choose: a process chooses its own (15 bytes of anything), and a container
 //! with a writable cgroup file system chooses names below its own cgroup and so what stands behind `cpuset=`, `oom_memcg=` and `task_memcg=`.
 //! What is taken for ours therefore has our own cgroup where the *first* `,task_memcg=` is, and from there to the end what the kernel writes there and
-//! nothing else: behind a name that only pretends, the rest of the true record is longer than a process' name can be. A record can be broken, by chance or because a
-//! path is long, so that its beginning looks whole; then its rest comes as a fragment before the third record, without which nothing is told.
+//! nothing else: behind a name that only pretends, the rest of the true record is longer than a process' name can be. A record can be broken, by
+//! chance or because a path is long, so that its beginning looks whole; then its rest comes as a fragment before the third record, without which nothing
+//! is told.
 
 use super::Record;
 use crate::incident::OomReport;

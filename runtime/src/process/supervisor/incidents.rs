@@ -167,16 +167,19 @@ impl Container {
         }
     }
 
-    /// The kernel says that the OOM killer is about to act, or has acted.
+    /// The kernel says that the OOM killer is about to act (v1), or may have acted (v2).
     pub(super) fn oom(&mut self) {
         let event = self.incidents.watched.as_ref().and_then(|watched| watched.oom.as_ref());
+        // Their content says nothing that the counter does not.
         match event {
-            // Their content says nothing that the counter does not.
-            Some(OomEvent { fd, kind: OomEventKind::Counter }) => drop(nix::unistd::read(fd, &mut self.buffer)),
+            Some(OomEvent { fd, kind: OomEventKind::Counter }) => {
+                let _ = nix::unistd::read(fd, &mut self.buffer);
+                self.incidents.oom.announced();
+            }
+            // The file has changed: what it counts has been counted.
             Some(OomEvent { fd, kind: OomEventKind::File }) => drop(nix::sys::uio::pread(fd, &mut self.buffer, 0)),
             None => {}
         }
-        self.incidents.oom.announced();
         self.look_for_oom_kills();
     }
 

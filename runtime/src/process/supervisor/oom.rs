@@ -1,8 +1,8 @@
 //! Whether the OOM killer has acted, and whether a SIGKILL was its.
 //!
-//! The counter says how many processes of the cgroup it took, not which; its log may (`incidents.rs`). On v1 it announces before it kills and counts, so the counter is
-//! looked at for a while after an announcement. That main died of SIGKILL *because* of a kill is concluded from the time: the counter rose
-//! in the moment before.
+//! The counter says how many processes of the cgroup it took, not which; the kernel's log may (`incidents.rs`). On v1 it announces before it kills and
+//! counts, so the counter is looked at for a while after an announcement. That main died of SIGKILL *because* of a kill is concluded from the time: the
+//! counter rose in the moment before.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) struct OomWatch {
 }
 
 impl OomWatch {
-    /// The kernel says that it is about to act, or has acted.
+    /// The kernel says that it is about to act.
     pub(super) fn announced(&mut self) {
         self.announced = Some(Instant::now());
     }
