@@ -129,7 +129,7 @@ fn a_record_of_an_earlier_version_is_read() {
     let container = [&[0x0A, 3, b'w', b'e', b'b', 0x12, 1, b'u', 0x2A, 6], &status[..]].concat();
     let stored = [&[0x0A, 16], &container[..], &[0x10, 3, 0x18, 1]].concat();
     let record = Record::decode(&stored).unwrap();
-    assert_eq!((record.name(), record.state.phase, record.state.attempt), ("web", Phase::Running, 1));
+    assert_eq!((record.name(), &record.state.phase, record.state.attempt), ("web", &Phase::Running, 1));
     let known = v1::ContainerStatus { state: 3, attempt: 1, oom_kills: 2, ..Default::default() };
     assert_eq!(record.container.status, Some(known));
 }
