@@ -121,7 +121,8 @@ impl IncidentWatch {
         let whole = log.read(buffer, reports);
         let more = !whole || reports.is_under_way();
         self.unreported = Some(since).filter(|since| more && since.elapsed() < REPORT);
-        let report = reports.last();
+        // What was said last is known at the end of the log only.
+        let report = if whole { reports.last() } else { None };
         let told = report.is_some();
         if let (Some(last), Some(report)) = (&mut incidents.last_oom, report) {
             last.report = Some(report);
