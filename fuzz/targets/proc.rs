@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
     // The same records for two containers: what befell one did not befall the other.
     let mut reports = ["parent/a.ctr", "parent/b.ctr"].map(OomReports::of);
     for record in data.split(|byte| *byte == SEPARATOR).filter_map(Record::parse) {
-        reports.each_mut().map(|reports| reports.take(&record));
+        reports.iter_mut().for_each(|reports| reports.take(&record));
         let told = reports.each_mut().map(OomReports::last);
         assert!(!matches!(told, [Some(_), Some(_)]), "{told:?}");
         for report in told.into_iter().flatten() {
