@@ -109,6 +109,7 @@ fn option(field: &str) -> Option<&'static str> {
 fn option_of_spec(field: &str) -> Option<&'static str> {
     Some(match field {
         devices if devices.starts_with("spec.resources.devices") => "--device",
+        pressure if pressure.starts_with("spec.pressure") => "--pressure",
         "spec.env" => "--env",
         "spec.labels" | "label_selector" => "--label",
         "spec.working_dir" => "--workdir",

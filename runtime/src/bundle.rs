@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Trigger;
 use crate::security::seccomp::Program;
 
 /// Everything a supervisor needs to start and keep one container.
@@ -40,6 +41,9 @@ pub struct Plan {
     /// The filter of `linux.seccomp`, compiled ([`crate::security::seccomp::compile`]): the supervisor compiles nothing. Absent: no filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seccomp: Option<Program>,
+    /// Stalls to watch for, each resource and kind at most once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pressure: Vec<Trigger>,
 }
 
 impl Plan {

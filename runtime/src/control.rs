@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{Effective, Freezer};
 use crate::exit::ExitRecord;
+use crate::incident::Incidents;
 
 mod client;
 pub use client::{Client, ControlError};
@@ -102,6 +103,9 @@ pub struct Status {
     /// Whether its processes are frozen.
     #[serde(default)]
     pub freezer: Freezer,
+    /// What befell it so far.
+    #[serde(default)]
+    pub incidents: Incidents,
     /// How it ended, when it has. Durable on disk before it is sent.
     pub exit: Option<ExitRecord>,
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::incident::Incidents;
+
 /// Largest record that is read, bytes.
 const MAX: u64 = 64 << 10;
 
@@ -32,6 +34,9 @@ pub struct ExitRecord {
     pub memory_peak_bytes: Option<u64>,
     /// Processes the kernel's OOM killer took in this cgroup, from the kernel's counter.
     pub oom_kills: u64,
+    /// What befell it.
+    #[serde(default)]
+    pub incidents: Incidents,
 }
 
 /// What became of the main process.
@@ -151,10 +156,19 @@ mod tests {
             let record = ExitRecord {
                 schema: 1, uid: text.clone(), attempt: 1, outcome: outcome(kind, number, flag, text), started_unix_ms: peak,
                 finished_unix_ms: at, ran_us: at, cpu_usage_ns: peak, memory_peak_bytes: peak, oom_kills: at,
+                incidents: Incidents::default(),
             };
             record.store(&path).unwrap();
             proptest::prop_assert_eq!(ExitRecord::load(&path).unwrap(), Some(record));
         }
+    }
+
+    #[test]
+    fn a_record_without_incidents_is_one_of_an_earlier_version() {
+        let old = r#"{"schema":1,"uid":"u","attempt":1,"outcome":{"kind":"exited","code":0},"started_unix_ms":null,"finished_unix_ms":5,"ran_us":1,
+            "cpu_usage_ns":null,"memory_peak_bytes":null,"oom_kills":3}"#;
+        let record: ExitRecord = serde_json::from_str(old).unwrap();
+        assert_eq!((record.oom_kills, record.incidents), (3, Incidents::default()));
     }
 
     #[test]

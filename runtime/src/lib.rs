@@ -13,6 +13,8 @@ pub mod control;
 pub mod exit;
 pub mod hold;
 pub mod host;
+pub mod incident;
+pub mod kernel_log;
 pub mod launch;
 mod namespaces;
 pub mod process;

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tweendeck_runtime::bundle::{InitMode, Plan, Rootfs};
-use tweendeck_runtime::cgroup::{self, Cpu, Freezer, Memory, Resources};
+use tweendeck_runtime::cgroup::{self, Cpu, Freezer, Memory, Pressed, Resources, Stall, Trigger, Version};
 use tweendeck_runtime::control::{Client, ControlError, Message, Phase, Request, Scope, Status};
 use tweendeck_runtime::exit::{ExitRecord, Outcome};
+use tweendeck_runtime::incident::{Incidents, Stalls};
 use tweendeck_runtime::launch::Launched;
 use tweendeck_runtime::{host, oci, teardown};
 
@@ -170,8 +171,17 @@ fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
     let script =
         "trap 'exit 5' TERM; dd if=/dev/zero of=/dev/null bs=200M count=1; echo lived; while :; do sleep 1; done";
     let mut launched = bench.launch(&bench.limited(&["sh", "-c", script], &limits));
-    let status = wait_for(&launched.client, |status| status.oom_kills > 0 || status.phase == Phase::Exited);
+    let told = |status: &Status| status.incidents.last_oom.as_ref().is_some_and(|oom| oom.report.is_some());
+    let status = wait_for(&launched.client, |status| told(status) || status.phase == Phase::Exited);
     assert_eq!((status.oom_kills, status.phase), (1, Phase::Running));
+    let oom = status.incidents.last_oom.unwrap();
+    let report = oom.report.unwrap();
+    assert_eq!(report.comm, "dd");
+    assert_eq!(report.limit_bytes, Some(32 << 20));
+    // What the limit let it have, less what others of the container have.
+    assert!((28 << 20..=32 << 20).contains(&report.usage_bytes.unwrap()), "{report:?}");
+    assert!((16 << 20..=40 << 20).contains(&report.rss_bytes.unwrap()), "with pages of files: {report:?}");
+    assert!(report.pid > status.main_pid.unwrap(), "{report:?}");
     eventually("it lived", || {
         fs::read_to_string(bench.paths.logs().join("stdout.log")).is_ok_and(|text| text.contains("lived"))
     });
@@ -179,7 +189,98 @@ fn an_oom_kill_of_a_child_is_counted_and_the_command_lives_on() {
     let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
     leave(&mut launched);
     assert_eq!(record.outcome, Outcome::Exited { code: 5 });
+    assert_eq!(record.incidents.last_oom.unwrap().report, Some(report));
     assert_eq!(bench.output("stdout"), ["lived"]);
+}
+
+/// The name of a process is 15 bytes of anything, and the report of its end quotes it.
+#[test]
+fn a_victim_that_is_called_like_a_part_of_the_report_is_told_as_it_is() {
+    let bench = Bench::new();
+    let name = ",task_memcg=) t";
+    // The kernel calls a process as the file is called that it executes.
+    let script = format!(
+        "cd /dev/shm && cp $(command -v dd) '{name}' && exec './{name}' if=/dev/zero of=/dev/null bs=200M count=1"
+    );
+    let mut plan = bench.limited(&["sh", "-c", &script], &memory(32 << 20));
+    let mut mounts = plan.spec.mounts().clone().unwrap();
+    let shm = serde_json::json!({"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "size=8m"]});
+    mounts.push(serde_json::from_value(shm).unwrap());
+    plan.spec.set_mounts(Some(mounts));
+    let record = bench.run(&plan);
+    assert_eq!(record.outcome, Outcome::Signaled { signal: 9, oom: true });
+    let report = record.incidents.last_oom.unwrap().report.unwrap();
+    assert_eq!((report.comm.as_str(), report.limit_bytes), (name, Some(32 << 20)));
+}
+
+#[test]
+fn a_fork_that_is_refused_is_told_and_so_is_the_end() {
+    let bench = Bench::new();
+    let limits = Resources { pids_max: Some(10), ..Default::default() };
+    let script = "trap 'exit 5' TERM; echo ready; while :; do for i in 1 2 3 4 5 6 7 8 9 10 11 12; do (sleep 2) & done; sleep 1; done 2>/dev/null";
+    let mut launched = bench.launch(&bench.limited(&["sh", "-c", script], &limits));
+    let status =
+        wait_for(&launched.client, |status| status.incidents.pids_max_hits > 0 || status.phase == Phase::Exited);
+    // A shell that cannot fork may give up.
+    if status.phase != Phase::Exited {
+        launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+        wait_for(&launched.client, |status| status.phase == Phase::Exited);
+    }
+    leave(&mut launched);
+    let record = ExitRecord::load(&bench.paths.exit_record(1)).unwrap().unwrap();
+    assert!(record.incidents.pids_max_hits >= status.incidents.pids_max_hits.max(1), "{record:?}");
+    bench.assert_clean();
+}
+
+#[test]
+fn a_limit_that_is_not_reached_befalls_nobody() {
+    let bench = Bench::new();
+    let limits = Resources { pids_max: Some(64), ..memory(256 << 20) };
+    let record = bench.run(&bench.limited(&["sh", "-c", "true & true & wait"], &limits));
+    assert_eq!(record.outcome, Outcome::Exited { code: 0 });
+    assert_eq!(record.incidents, Incidents::default());
+}
+
+/// Whether this host has pressure stall information, of each cgroup.
+fn pressed(bench: &Bench) -> bool {
+    let mount = bench.hierarchies.unified().filter(|_| bench.hierarchies.version() == Version::V2);
+    mount.is_some_and(|mount| mount.join("cpu.pressure").exists())
+}
+
+#[test]
+fn a_stall_that_is_too_long_is_told_and_one_that_is_not_is_not() {
+    let bench = Bench::new();
+    let trigger = |stall_us| Trigger { resource: Pressed::Cpu, stall: Stall::Some, stall_us, window_us: 500_000 };
+    // Half of a CPU for two that want one each: one of them always waits.
+    let cpu = Cpu { quota_us: Some(50_000), period_us: Some(100_000), ..Default::default() };
+    let limits = Resources { cpu, ..Default::default() };
+    let mut plan = bench.limited(&["sh", "-c", "while :; do :; done & while :; do :; done"], &limits);
+    plan.pressure = vec![trigger(100_000)];
+    if !pressed(&bench) {
+        let Outcome::StartFailed { stage, message, .. } = bench.run(&plan).outcome else { panic!() };
+        assert_eq!(stage, "check the pressure");
+        assert!(message.contains("pressure.cpu.some needs cpu.pressure"), "{message}");
+        return bench.assert_clean();
+    }
+    let mut launched = bench.launch(&plan);
+    // Its set-up may have been held up too.
+    let status = wait_for(&launched.client, |status| {
+        let since = status.started_unix_ms;
+        let stalled = |stalls: &Stalls| stalls.count >= 2 && stalls.last_unix_ms >= since;
+        status.phase == Phase::Running && status.incidents.pressure.iter().any(stalled)
+    });
+    assert_eq!(status.incidents.pressure.len(), 1);
+    launched.client.send(&Request::Signal { id: 1, signal: 9, scope: Scope::All }).unwrap();
+    let record = wait_for(&launched.client, |status| status.phase == Phase::Exited).exit.unwrap();
+    leave(&mut launched);
+    assert!(record.incidents.pressure[0].count >= 2);
+    bench.assert_clean();
+
+    let bench = Bench::new();
+    let mut idle = bench.limited(&["sleep", "3"], &limits);
+    idle.pressure = vec![trigger(500_000)];
+    let record = bench.run(&idle);
+    assert_eq!(record.incidents.pressure, [Stalls { trigger: trigger(500_000), count: 0, last_unix_ms: None }]);
 }
 
 #[test]

@@ -254,6 +254,7 @@ impl Wanted {
         violations.finish()?;
         let spec = spec.unwrap_or_default();
         validate::supported("spec.resources", &host.hierarchies, spec.resources.as_ref())?;
+        validate::watchable("spec", &host.hierarchies, spec.pressure.as_ref())?;
         Ok(Self { name, spec, request })
     }
 }

@@ -122,6 +122,18 @@ async fn a_damaged_store_is_moved_aside_and_a_new_one_begun() {
     journal.commit(create("a")).await.unwrap();
 }
 
+/// A running container whose status has nothing above field 13, as a version wrote it that knew no more.
+#[test]
+fn a_record_of_an_earlier_version_is_read() {
+    let status = [0x08, 0x03, 0x10, 0x01, 0x50, 0x02];
+    let container = [&[0x0A, 3, b'w', b'e', b'b', 0x12, 1, b'u', 0x2A, 6], &status[..]].concat();
+    let stored = [&[0x0A, 16], &container[..], &[0x10, 3, 0x18, 1]].concat();
+    let record = Record::decode(&stored).unwrap();
+    assert_eq!((record.name(), &record.state.phase, record.state.attempt), ("web", &Phase::Running, 1));
+    let known = v1::ContainerStatus { state: 3, attempt: 1, oom_kills: 2, ..Default::default() };
+    assert_eq!(record.container.status, Some(known));
+}
+
 #[test]
 fn a_second_agent_is_refused() {
     let dir = tempfile::tempdir().unwrap();

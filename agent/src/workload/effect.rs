@@ -14,6 +14,7 @@ use tweendeck_runtime::teardown::{self, Inventory};
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
 use super::freezer::FreezerRequest;
+use super::incidents;
 use super::link::{self, Link, News};
 use super::namespaces::Namespaces;
 use super::plan::plan;
@@ -323,7 +324,7 @@ impl Actor {
             let status = next.status_mut();
             status.cgroup_path = cgroup_path;
             status.message.clear();
-            status.oom_kills = 0;
+            incidents::forget(status);
             status.start_time = None;
         }
         Ok((next, decision.effects))

@@ -6,10 +6,12 @@ use tokio::time::Instant;
 use tweendeck_proto::v1::{ContainerStatus, ExitReason, ExitStatus};
 use tweendeck_runtime::control::{self, ControlError};
 use tweendeck_runtime::exit::{ExitRecord, ExitRecordError};
+use tweendeck_runtime::incident::Incidents;
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
 use super::exit::{exit_status, timestamp, without_record};
+use super::incidents;
 use super::limits::effective_resources;
 use super::link::Link;
 use crate::blocking;
@@ -132,28 +134,38 @@ impl Actor {
 
     async fn over(&mut self, record: &ExitRecord) -> Result<(), ShuttingDown> {
         let (end, exit, message) = exit_status(record);
-        self.end(end, exit, message).await
+        self.end(end, exit, Some(&record.incidents), message).await
     }
 
     async fn lost(&mut self, message: &str) -> Result<(), ShuttingDown> {
         let mut exit = without_record(ExitReason::Lost, self.record.state.attempt, now_ms());
         exit.oom_kills = self.record.container.status.as_ref().map_or(0, |status| status.oom_kills);
-        self.end(End::Lost, exit, message.to_owned()).await
+        self.end(End::Lost, exit, None, message.to_owned()).await
     }
 
     /// The current attempt never came as far as a supervisor.
     pub(super) async fn never_ran(&mut self, message: String) -> Result<(), ShuttingDown> {
         let exit = without_record(ExitReason::StartFailed, self.record.state.attempt, now_ms());
-        self.end(End::StartFailed, exit, message).await
+        self.end(End::StartFailed, exit, None, message).await
     }
 
-    async fn end(&mut self, end: End, exit: ExitStatus, message: String) -> Result<(), ShuttingDown> {
+    /// Of an end that nobody saw, what befell the container before is what was told last.
+    async fn end(
+        &mut self,
+        end: End,
+        exit: ExitStatus,
+        befell: Option<&Incidents>,
+        message: String,
+    ) -> Result<(), ShuttingDown> {
         self.grace_over = None;
         self.freezer = None;
         self.happened(Event::Over { end }, |record| {
             let status = record.status_mut();
             status.pid = 0;
             status.oom_kills = exit.oom_kills;
+            if let Some(befell) = befell {
+                incidents::show(befell, status);
+            }
             status.message = message;
             status.exit = Some(exit);
         })
@@ -217,7 +229,7 @@ impl PendingSignal {
 }
 
 fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> ContainerStatus {
-    ContainerStatus {
+    let mut observed = ContainerStatus {
         pid: status.main_pid.unwrap_or(0),
         supervisor_pid: status.supervisor_pid,
         start_time: status.started_unix_ms.map(timestamp),
@@ -225,7 +237,9 @@ fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> Contain
         oom_kills: status.oom_kills,
         message: String::new(),
         ..known.cloned().unwrap_or_default()
-    }
+    };
+    incidents::show(&status.incidents, &mut observed);
+    observed
 }
 
 fn now_ms() -> u64 {

@@ -17,6 +17,7 @@ use tweendeck_runtime::oci::{
 
 use super::attributes;
 use super::devices::{self, Resolved};
+use super::incidents;
 use super::limits::limits;
 use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
@@ -95,6 +96,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         cgroup_base: host.placed.base.clone(),
         spec: only_what_we_say(oci),
         seccomp,
+        pressure: incidents::triggers(spec.pressure.as_ref()),
     })
 }
 

@@ -11,6 +11,7 @@ use super::archive;
 use super::limits::LimitArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
+use super::pressure::PressureArgs;
 use super::security::SecurityArgs;
 use super::value::{self, Pair};
 use crate::signal;
@@ -69,6 +70,8 @@ pub(crate) struct ContainerArgs {
     mounts: MountArgs,
     #[command(flatten)]
     process: ProcessArgs,
+    #[command(flatten)]
+    pressure: PressureArgs,
 }
 
 /// What a container has as its root.
@@ -136,6 +139,7 @@ impl ContainerArgs {
         };
         self.mounts.into_spec(&mut spec);
         self.process.into_spec(&mut spec);
+        self.pressure.into_spec(&mut spec);
         (self.name.unwrap_or_else(made_up_name), spec)
     }
 }

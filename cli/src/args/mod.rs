@@ -8,6 +8,7 @@ mod container;
 mod limits;
 mod mounts;
 mod namespaces;
+mod pressure;
 mod security;
 mod show;
 mod value;

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use tweendeck_proto::v1::{
-    Container, ContainerSpec, ContainerStatus, ExitStatus, GetContainerRequest, InitMode, NetworkMode, RootFilesystem,
-    Terminal, User, root_filesystem::Source,
+    Container, ContainerSpec, ContainerStatus, ExitStatus, GetContainerRequest, InitMode, NetworkMode, OomEvent,
+    PressureHits, RootFilesystem, Terminal, User, root_filesystem::Source,
 };
 
 use crate::agent::Agent;
@@ -63,9 +63,38 @@ fn life(details: &mut Details, container: &Container, status: &ContainerStatus, 
     if status.supervisor_pid > 0 {
         details.fact("Supervisor", status.supervisor_pid.to_string());
     }
+    incidents(details, status);
+}
+
+/// What befell the current or last run.
+fn incidents(details: &mut Details, status: &ContainerStatus) {
     if status.oom_kills > 0 {
         details.fact("OOM kills", status.oom_kills.to_string());
+        details.fact("", status.last_oom.as_ref().map(last_oom).unwrap_or_default());
     }
+    if status.pids_max_hits > 0 {
+        details.fact("Forks", format!("{} refused by the limit on processes", status.pids_max_hits));
+    }
+    details.facts("Pressure", status.pressure.iter().map(pressure));
+}
+
+/// `last 2026-07-01T12:00:00Z: dd (PID 4711) with 30.0 MiB, when 32.0 MiB of 32.0 MiB were in use`.
+fn last_oom(oom: &OomEvent) -> String {
+    let victim = oom.victim_pid.map(|pid| {
+        let rss = oom.rss_bytes.map(|bytes| format!(" with {}", size(bytes))).unwrap_or_default();
+        format!(": {} (PID {pid}){rss}", oom.comm())
+    });
+    let memory = oom.usage_bytes.zip(oom.limit_bytes);
+    let memory = memory.map(|(usage, limit)| format!(", when {} of {} were in use", size(usage), size(limit)));
+    format!("last {}{}{}", moment(oom.time.as_ref()), victim.unwrap_or_default(), memory.unwrap_or_default())
+}
+
+/// `memory some: 3 times, last 2026-07-01T12:00:00Z`.
+fn pressure(hits: &PressureHits) -> String {
+    let resource = word(hits.resource().as_str_name(), "PRESSURE_RESOURCE_");
+    let stall = word(hits.stall().as_str_name(), "PRESSURE_STALL_");
+    let last = hits.last_time.as_ref().map(|time| format!(", last {}", moment(Some(time)))).unwrap_or_default();
+    format!("{resource} {stall}: {} times{last}", hits.count)
 }
 
 /// How a run ended: `code 137, oom killed by SIGKILL, 2026-07-01T12:00:00Z after 1m30s`.
@@ -213,6 +242,43 @@ mod tests {
         let archive = ArchiveRootfs { path: "/srv/a.tar".to_owned(), readonly: true, ..Default::default() };
         let rootfs = RootFilesystem { source: Some(Source::Archive(archive)) };
         assert_eq!(root(Some(&rootfs)), "unpacked from /srv/a.tar, read-only");
+    }
+
+    #[test]
+    fn what_befell_it_is_shown_as_far_as_it_is_known() {
+        let known = OomEvent {
+            time: at(60),
+            victim_pid: Some(4711),
+            comm: Some("d\nd".to_owned()),
+            rss_bytes: Some(30 << 20),
+            limit_bytes: Some(32 << 20),
+            usage_bytes: Some(32 << 20),
+        };
+        let some = PressureHits { resource: 2, stall: 1, count: 3, last_time: at(61) };
+        let full = PressureHits { resource: 3, stall: 2, ..Default::default() };
+        let status = ContainerStatus {
+            oom_kills: 2,
+            last_oom: Some(known),
+            pids_max_hits: 11,
+            pressure: vec![some, full],
+            ..Default::default()
+        };
+        let shown = |status: &ContainerStatus| {
+            let mut details = Details::default();
+            incidents(&mut details, status);
+            details.to_string()
+        };
+        let expected = "\
+OOM kills  2
+           last 1970-01-01T00:01:00Z: d\\nd (PID 4711) with 30.0 MiB, when 32.0 MiB of 32.0 MiB were in use
+Forks      11 refused by the limit on processes
+Pressure   memory some: 3 times, last 1970-01-01T00:01:01Z
+           io full: 0 times";
+        assert_eq!(shown(&status), expected);
+        let unknown = OomEvent { time: at(60), ..Default::default() };
+        let status = ContainerStatus { oom_kills: 1, last_oom: Some(unknown), ..Default::default() };
+        assert_eq!(shown(&status), "OOM kills  1\n           last 1970-01-01T00:01:00Z");
+        assert_eq!(shown(&ContainerStatus::default()), "");
     }
 
     #[test]

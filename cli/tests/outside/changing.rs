@@ -122,3 +122,19 @@ fn an_agent_that_does_not_answer_is_left_after_the_timeout() {
     assert!(said.err.contains("tween: a: the agent did not answer within 100ms\n"), "{said:?}");
     assert_eq!(agent.calls_of("Stop"), ["a", "b"]);
 }
+
+#[test]
+fn thresholds_of_pressure_reach_the_agent_as_asked() {
+    let agent = with_containers("change-pressure");
+    let asked = ["--pressure", "memory=some:100ms/1s", "--pressure", "cpu=full:1s/2s"];
+    let shown = said(&agent, &[&["create", "-o", "json", "--name", "c"], &asked[..], &["true"]].concat()).out;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let expected = serde_json::json!({
+        "cpu": {"full": {"stallUs": 1_000_000, "windowUs": 2_000_000}},
+        "memory": {"some": {"stallUs": 100_000, "windowUs": 1_000_000}},
+    });
+    assert_eq!(shown["container"]["spec"]["pressure"], expected);
+    let refused = said(&agent, &["create", "--pressure", "disk=some:1ms/1s", "true"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("RESOURCE=KIND:STALL/WINDOW"), "{}", refused.err);
+}

@@ -15,6 +15,7 @@ mod configuration;
 mod etcd;
 mod freeze;
 mod grpcurl;
+mod incidents;
 mod inside;
 mod lifecycle;
 mod requests;

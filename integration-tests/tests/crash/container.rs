@@ -86,6 +86,7 @@ impl Container {
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             peers: Vec::new(),
             cgroup_base: String::new(),
+            pressure: Vec::new(),
             seccomp: None,
             spec: serde_json::from_value(specification(&format!("{parent}/box"), kind)).unwrap(),
         };

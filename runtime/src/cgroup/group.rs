@@ -5,6 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::events::Populated;
 use super::resources::verify;
 use super::v1::V1;
 use super::v2::V2;
@@ -270,15 +271,26 @@ impl Cgroup {
     pub fn kill_all(&self) -> Result<(), CgroupError> {
         let deadline = Instant::now() + DIE;
         let mut wait = Duration::from_micros(100);
+        let populated = self.populated();
         loop {
-            let pids = self.processes()?;
-            let Some(first) = pids.first() else { return Ok(()) };
+            let empty = match populated.as_ref().map(Populated::is) {
+                Some(Ok(populated)) => !populated,
+                // v1 has nothing to wait on for "empty"; zombies leave the list when they are reaped.
+                Some(Err(_)) | None => self.processes()?.is_empty(),
+            };
+            if empty {
+                return Ok(());
+            }
             if Instant::now() > deadline {
-                return Err(CgroupError::NotEmpty { path: self.path.clone(), count: pids.len(), first: *first });
+                let pids = self.processes()?;
+                let first = pids.first().copied().unwrap_or_default();
+                return Err(CgroupError::NotEmpty { path: self.path.clone(), count: pids.len(), first });
             }
             self.kill_once()?;
-            // v1 has nothing to wait on for "empty"; zombies leave the list when they are reaped.
-            std::thread::sleep(wait);
+            match &populated {
+                Some(populated) => populated.wait(deadline.saturating_duration_since(Instant::now())),
+                None => std::thread::sleep(wait),
+            }
             wait = (wait * 2).min(Duration::from_millis(20));
         }
     }

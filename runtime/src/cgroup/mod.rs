@@ -14,6 +14,7 @@ pub mod devices;
 mod disks;
 pub mod entrance;
 mod error;
+mod events;
 mod file;
 mod flat;
 mod freeze;
@@ -22,6 +23,7 @@ mod hierarchies;
 mod list;
 mod oci;
 pub mod placement;
+mod pressure;
 mod probe;
 mod range;
 mod resources;
@@ -40,10 +42,12 @@ use serde::{Deserialize, Serialize};
 
 pub use check::check;
 pub use error::CgroupError;
+pub use events::PidsEvents;
 pub use freeze::{Freezer, Freezing};
 pub use group::{Cgroup, Part, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
 pub use list::{BadList, IdList};
+pub use pressure::{Pressed, Stall, Trigger, WINDOW_US, check_pressure};
 pub use resources::{Cpu, Device, Effective, Hugetlb, Io, IoDevice, Memory, Rdma, Resources};
 
 /// Usage of one container, from the kernel's counters. `None`: this host does not count it.

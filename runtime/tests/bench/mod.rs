@@ -82,6 +82,7 @@ impl Bench {
             peers: Vec::new(),
             cgroup_base: String::new(),
             seccomp: None,
+            pressure: Vec::new(),
             spec: serde_json::from_value(spec).unwrap(),
         }
     }

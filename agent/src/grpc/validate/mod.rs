@@ -4,6 +4,7 @@ mod devices;
 mod mounts;
 mod name;
 mod namespaces;
+mod pressure;
 mod process;
 mod request;
 mod resources;
@@ -13,6 +14,7 @@ mod spec;
 use tonic_types::FieldViolation;
 
 pub(super) use name::container_name;
+pub(super) use pressure::watchable;
 pub(super) use request::{digest, duration, page, precondition, request_id};
 pub(super) use resources::{resources, room_for_init, supported};
 pub(super) use spec::{looks_at_the_host, spec};

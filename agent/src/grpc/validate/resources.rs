@@ -182,9 +182,11 @@ pub(in crate::grpc) fn supported(
     let asked = limits(resources)
         .map(|limits| Resources { devices: Some(default_rules()), ..limits })
         .map_err(|error| Refusal::Fields(vec![FieldViolation::new(format!("{at}.cpu"), error.to_string())]))?;
-    let Err(errors) = cgroup::check(host, &asked) else {
-        return Ok(());
-    };
+    cgroup::check(host, &asked).map_err(|errors| refusal(at, errors))
+}
+
+/// What is wrong, as fields below `at`.
+pub(super) fn refusal(at: &str, errors: Vec<CgroupError>) -> Refusal {
     let mut controllers = Vec::new();
     let mut version = String::new();
     let mut violations = Vec::new();
@@ -200,10 +202,10 @@ pub(in crate::grpc) fn supported(
         violations.push(FieldViolation::new(field, error.to_string()));
     }
     if unsupported.is_empty() {
-        return Err(Refusal::Fields(violations));
+        return Refusal::Fields(violations);
     }
     controllers.dedup();
-    Err(Refusal::Unsupported { violations, controller: controllers.join(","), cgroup_version: version })
+    Refusal::Unsupported { violations, controller: controllers.join(","), cgroup_version: version }
 }
 
 /// The API's name of the field an error is about.

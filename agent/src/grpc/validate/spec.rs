@@ -6,6 +6,7 @@ use tweendeck_proto::v1;
 
 use super::devices::devices;
 use super::mounts::{archive, directory, image, mounts, overlay};
+use super::pressure::pressure;
 use super::process::process;
 use super::security::security;
 use super::{Violations, duration, namespaces, resources, room_for_init};
@@ -53,6 +54,9 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     }
     mounts(&ours, spec, violations);
     process(spec, violations);
+    if let Some(asked) = &spec.pressure {
+        pressure(asked, violations);
+    }
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");
     };

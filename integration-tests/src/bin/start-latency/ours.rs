@@ -62,6 +62,7 @@ impl<'a> Ours<'a> {
             logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
             peers: Vec::new(),
             cgroup_base: String::new(),
+            pressure: Vec::new(),
             seccomp: None,
             spec: serde_json::from_value(self.place.spec("ours")).unwrap(),
         };

@@ -9,13 +9,14 @@ use super::SuperviseError;
 use super::clients::{Clients, Said};
 use super::events::{Events, Source};
 use super::freezer::FreezerWatch;
-use super::oom::OomWatch;
+use super::incidents::IncidentWatch;
 use super::output::Output;
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
-use crate::cgroup::{Cgroup, Freezer, OomEvent, OomEventKind, Totals};
+use crate::cgroup::{Cgroup, Freezer, Totals};
 use crate::control::{Phase, Request, Scope, Status};
 use crate::exit::{ExitRecord, Outcome};
+use crate::incident::Incidents;
 use crate::process::channel::{Heard, StartFailure, Word};
 use crate::process::say::{say, say_error};
 use crate::sys;
@@ -34,7 +35,7 @@ pub(super) struct Container {
     pub(super) clients: Clients,
     pub(super) events: Events,
     output: Output,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// The main process, once it runs.
     main: Option<OwnedFd>,
     started: Option<Instant>,
@@ -43,7 +44,7 @@ pub(super) struct Container {
     failure: Option<StartFailure>,
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
     pub(super) asked_to_kill: bool,
-    oom: OomWatch,
+    pub(super) incidents: IncidentWatch,
     pub(super) freezer: FreezerWatch,
     cgroup: Option<Rc<Cgroup>>,
 }
@@ -65,6 +66,7 @@ impl Container {
             effective: None,
             oom_kills: 0,
             freezer: Freezer::Thawed,
+            incidents: Incidents::default(),
             exit: None,
         };
         Ok(Self {
@@ -79,7 +81,7 @@ impl Container {
             ended: None,
             failure: None,
             asked_to_kill: false,
-            oom: OomWatch::default(),
+            incidents: IncidentWatch::default(),
             freezer: FreezerWatch::default(),
             cgroup: None,
         })
@@ -100,19 +102,13 @@ impl Container {
         if let Some(pipes) = parts.pipes.take() {
             self.output.watch(pipes, &self.events).map_err(SuperviseError::Events)?;
         }
-        match &parts.oom {
-            Some(OomEvent { fd, kind: OomEventKind::Counter }) => watch(Source::Oom, fd)?,
-            Some(OomEvent { fd, kind: OomEventKind::File }) => {
-                self.events.add_file(Source::Oom, fd).map_err(SuperviseError::Events)?;
-            }
-            None => {}
+        if let Some(watched) = parts.watched.take() {
+            self.watch_incidents(watched)?;
         }
         let wait_status = loop {
-            let recheck = [self.oom.recheck(), self.freezer.recheck()].into_iter().flatten().min();
+            let recheck = [self.incidents.recheck(), self.freezer.recheck()].into_iter().flatten().min();
             let mut ready = self.events.wait(recheck).map_err(SuperviseError::Events)?;
-            if ready.is_empty() {
-                self.count_oom_kills(&parts);
-            }
+            self.look_at_incidents();
             self.look_if_due(&parts);
             let ended = ready.contains(&Source::Init);
             // What callers ask and what the kernel says goes before output, which may never end.
@@ -138,7 +134,9 @@ impl Container {
             Source::Stdout | Source::Stderr | Source::Console => {
                 self.output.pump(source, &mut self.buffer, &self.events);
             }
-            Source::Oom => self.oom(parts),
+            Source::Oom => self.oom(),
+            Source::Pids => self.pids_max_hit(),
+            Source::Pressure(number) => self.stalled(number),
             Source::Freezer => self.look_at_freezer(parts),
             Source::Init => {}
         }
@@ -251,25 +249,6 @@ impl Container {
         }
     }
 
-    fn oom(&mut self, parts: &Parts) {
-        match &parts.oom {
-            // Their content says nothing that the counter does not.
-            Some(OomEvent { fd, kind: OomEventKind::Counter }) => drop(nix::unistd::read(fd, &mut self.buffer)),
-            Some(OomEvent { fd, kind: OomEventKind::File }) => drop(nix::sys::uio::pread(fd, &mut self.buffer, 0)),
-            None => {}
-        }
-        self.oom.announced();
-        self.count_oom_kills(parts);
-    }
-
-    fn count_oom_kills(&mut self, parts: &Parts) {
-        let kills = parts.cgroup.oom_kills().unwrap_or(self.status.oom_kills);
-        if self.oom.counted(kills) {
-            self.status.oom_kills = kills;
-            self.clients.tell(&self.status);
-        }
-    }
-
     fn finish(&mut self, parts: &Parts, init: i32) {
         self.hear(parts);
         if self.failure.is_none() && self.started.is_none() {
@@ -285,7 +264,7 @@ impl Container {
         self.output.finish(&mut self.buffer, &self.events);
         let totals = parts.cgroup.totals().unwrap_or_default();
         let kills = totals.oom_kills.unwrap_or(self.status.oom_kills);
-        self.oom.counted(kills);
+        self.last_incidents(kills);
         let outcome = self.outcome(init, kills);
         self.record(outcome, totals);
     }
@@ -308,7 +287,7 @@ impl Container {
             return Outcome::Exited { code: libc::WEXITSTATUS(status) };
         }
         let signal = libc::WTERMSIG(status);
-        let oom = signal == SIGKILL && self.oom.just_killed() && !self.asked_to_kill;
+        let oom = signal == SIGKILL && self.incidents.just_killed() && !self.asked_to_kill;
         Outcome::Signaled { signal, oom }
     }
 
@@ -331,6 +310,7 @@ impl Container {
             cpu_usage_ns: totals.cpu_usage_ns,
             memory_peak_bytes: totals.memory_peak_bytes,
             oom_kills: totals.oom_kills.unwrap_or(self.status.oom_kills),
+            incidents: self.status.incidents.clone(),
         };
         let path = self.paths.exit_record(record.attempt);
         let mut wait = RECORD_RETRY.0;
@@ -384,7 +364,7 @@ fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {
     })
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,13 +18,20 @@ pub(super) enum Source {
     Oom,
     Freezer,
     Console,
+    /// Refused forks.
+    Pids,
+    /// Stalls, by the number of the trigger, below [`TRIGGERS`].
+    Pressure(u8),
     /// A connection, by its descriptor.
     Client(i32),
 }
 
-/// Connections are numbered from here; the fixed sources stand below.
-const CLIENTS: u64 = 16;
-const FIXED: [Source; 9] = [
+/// Two kinds of stalls of three resources.
+const TRIGGERS: u8 = 6;
+/// Connections are numbered from here, triggers from further below; the fixed sources stand below both.
+const CLIENTS: u64 = 32;
+const PRESSURE: u64 = 24;
+const FIXED: [Source; 10] = [
     Source::Listener,
     Source::Init,
     Source::Status,
@@ -34,6 +41,7 @@ const FIXED: [Source; 9] = [
     Source::Oom,
     Source::Freezer,
     Source::Console,
+    Source::Pids,
 ];
 
 /// Waits for events.
@@ -59,6 +67,7 @@ impl Events {
     fn add_for(&self, source: Source, fd: impl AsFd, flags: EpollFlags) -> io::Result<()> {
         let number = match source {
             Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
+            Source::Pressure(number) => PRESSURE + u64::from(number.min(TRIGGERS)),
             Source::Listener
             | Source::Init
             | Source::Status
@@ -67,7 +76,8 @@ impl Events {
             | Source::Stderr
             | Source::Oom
             | Source::Freezer
-            | Source::Console => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
+            | Source::Console
+            | Source::Pids => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
         self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)
     }
@@ -95,8 +105,11 @@ impl Events {
 }
 
 fn source(number: u64) -> Option<Source> {
-    match number.checked_sub(CLIENTS) {
-        Some(fd) => i32::try_from(fd).ok().map(Source::Client),
+    if let Some(fd) = number.checked_sub(CLIENTS) {
+        return i32::try_from(fd).ok().map(Source::Client);
+    }
+    match number.checked_sub(PRESSURE) {
+        Some(number) => u8::try_from(number).ok().map(Source::Pressure),
         None => FIXED.get(usize::try_from(number).ok()?).copied(),
     }
 }
@@ -110,6 +123,8 @@ mod tests {
         for (position, fixed) in FIXED.into_iter().enumerate() {
             assert_eq!(source(position as u64), Some(fixed));
         }
+        assert!(FIXED.len() as u64 <= PRESSURE && PRESSURE + u64::from(TRIGGERS) <= CLIENTS);
+        assert_eq!(source(PRESSURE + 5), Some(Source::Pressure(5)));
         assert_eq!(source(CLIENTS + 7), Some(Source::Client(7)));
     }
 }

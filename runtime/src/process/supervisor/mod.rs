@@ -8,6 +8,7 @@ mod container;
 mod events;
 mod first;
 mod freezer;
+mod incidents;
 mod oom;
 mod output;
 mod outside;

@@ -1,13 +1,13 @@
 //! Whether the OOM killer has acted, and whether a SIGKILL was its.
 //!
-//! The kernel only counts: how many processes of the cgroup it took, not which. On v1 it announces before it kills and counts, so the counter is
-//! looked at for a while after an announcement. That main died of SIGKILL *because* of a kill is concluded from the time: the counter rose
-//! in the moment before.
+//! The counter says how many processes of the cgroup it took, not which; the kernel's log may (`incidents.rs`). On v1 it announces before it kills and
+//! counts, so the counter is looked at for a while after an announcement. That main died of SIGKILL *because* of a kill is concluded from the time: the
+//! counter rose in the moment before.
 
 use std::time::{Duration, Instant};
 
-/// After an announcement the counter is looked at this often, for this long.
-const RECHECK: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(2));
+/// After an announcement the counter is looked at for this long.
+const RECHECK: Duration = Duration::from_secs(2);
 /// A victim is gone within this long after it was counted: what it has to give back takes time.
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -22,14 +22,14 @@ pub(super) struct OomWatch {
 }
 
 impl OomWatch {
-    /// The kernel says that it is about to act, or has acted.
+    /// The kernel says that it is about to act.
     pub(super) fn announced(&mut self) {
         self.announced = Some(Instant::now());
     }
 
-    /// How long to wait until the counter is looked at again; `None`: until the kernel says something.
-    pub(super) fn recheck(&self) -> Option<Duration> {
-        self.announced.map(|_| RECHECK.0)
+    /// Whether the counter is to be looked at again.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced.is_some()
     }
 
     /// Takes the counter; whether it has risen.
@@ -39,7 +39,7 @@ impl OomWatch {
             self.kills = kills;
             self.rose = Some(Instant::now());
             self.announced = None;
-        } else if self.announced.is_some_and(|since| since.elapsed() > RECHECK.1) {
+        } else if self.announced.is_some_and(|since| since.elapsed() > RECHECK) {
             self.announced = None;
         }
         rose
@@ -58,10 +58,10 @@ mod tests {
     #[test]
     fn only_a_counter_that_rose_tells_of_a_kill() {
         let mut watch = OomWatch::default();
-        assert!(!watch.counted(0) && !watch.just_killed() && watch.recheck().is_none());
+        assert!(!watch.counted(0) && !watch.just_killed() && !watch.is_announced());
         watch.announced();
-        assert!(!watch.counted(0) && watch.recheck().is_some());
-        assert!(watch.counted(2) && watch.just_killed() && watch.recheck().is_none());
+        assert!(!watch.counted(0) && watch.is_announced());
+        assert!(watch.counted(2) && watch.just_killed() && !watch.is_announced());
         assert!(!watch.counted(2));
     }
 

@@ -9,12 +9,11 @@ use nix::unistd::{Gid, Uid, fchown};
 use oci_spec::runtime::LinuxNamespaceType;
 
 use super::container::Container;
+use super::incidents::Watched;
 use super::output::{self, Pipes};
 use super::{first, outside};
 use crate::bundle::{Plan, Rootfs};
-use crate::cgroup::{
-    self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, OomEvent, Part, Resources, entrance,
-};
+use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, Part, Resources, entrance};
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
 use crate::namespaces::{Namespaces, Source, time};
@@ -36,7 +35,8 @@ pub(super) struct Parts {
     pub(super) ends: SupervisorEnds,
     /// Absent with a terminal, which the first process sends.
     pub(super) pipes: Option<Pipes>,
-    pub(super) oom: Option<OomEvent>,
+    /// Until somebody watches.
+    pub(super) watched: Option<Watched>,
 }
 
 /// Starts the container. In the clone this does not return.
@@ -71,7 +71,7 @@ fn launch(
     // which it does not need it (ADR 11).
     cgroup.make(Part::BornInto, resources).map_err(of_cgroup("make the cgroup"))?;
     let enters = cgroup.has_part(Part::Entered);
-    let born_limited = if enters { None } else { Some(limit(cgroup, resources)?) };
+    let born_limited = if enters { None } else { Some(limit(plan, cgroup, resources)?) };
     let entrances = cgroup.entrances();
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
@@ -112,10 +112,10 @@ fn launch(
             };
             let limited = equipped.and_then(|()| match born_limited {
                 Some(limited) => Ok(limited),
-                None => limit_and_admit(cgroup, resources, &gate),
+                None => limit_and_admit(plan, cgroup, resources, &gate),
             });
             match limited {
-                Ok(Limited { effective, oom }) => Ok(Parts {
+                Ok(Limited { effective, watched }) => Ok(Parts {
                     cgroup: cgroup.clone(),
                     effective,
                     init_pid: pid,
@@ -123,7 +123,7 @@ fn launch(
                     own_pids: namespaces.is_new(LinuxNamespaceType::Pid),
                     ends,
                     pipes,
-                    oom,
+                    watched: Some(watched),
                 }),
                 Err(failure) => {
                     take_along(pid, &pidfd);
@@ -139,21 +139,27 @@ fn launch(
 #[derive(Debug)]
 struct Limited {
     effective: Effective,
-    oom: Option<OomEvent>,
+    watched: Watched,
 }
 
 /// Reads back the limits, all of which are written.
-fn limit(cgroup: &Cgroup, resources: &Resources) -> Result<Limited, StartFailure> {
+fn limit(plan: &Plan, cgroup: &Rc<Cgroup>, resources: &Resources) -> Result<Limited, StartFailure> {
     let effective = cgroup.confirm(resources).map_err(|error| StartFailure::of_cgroup("set the limits", &error))?;
-    let oom = cgroup.oom_event().map_err(|error| StartFailure::of_cgroup("watch for OOM kills", &error))?;
-    Ok(Limited { effective, oom })
+    let watched =
+        Watched::new(cgroup, &plan.pressure).map_err(|error| StartFailure::of_cgroup("watch the cgroup", &error))?;
+    Ok(Limited { effective, watched })
 }
 
 /// Makes what the first process enters by itself, and lets it in once all limits are confirmed.
-fn limit_and_admit(cgroup: &Cgroup, resources: &Resources, gate: &OwnedFd) -> Result<Limited, StartFailure> {
+fn limit_and_admit(
+    plan: &Plan,
+    cgroup: &Rc<Cgroup>,
+    resources: &Resources,
+    gate: &OwnedFd,
+) -> Result<Limited, StartFailure> {
     let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
     cgroup.make(Part::Entered, resources).map_err(of_cgroup("make the cgroup"))?;
-    let limited = limit(cgroup, resources)?;
+    let limited = limit(plan, cgroup, resources)?;
     let opened: Result<Vec<_>, _> = cgroup.entrances().iter().map(|path| entrance::open(path)).collect();
     let_go_on(gate, &opened.map_err(of_cgroup("open the cgroup"))?)?;
     Ok(limited)
@@ -228,6 +234,8 @@ fn resources(plan: &Plan, hierarchies: &Hierarchies) -> Result<Resources, StartF
     // Every container has a list, asked for or not.
     resources.devices.get_or_insert_with(cgroup::devices::default_rules);
     cgroup::check(hierarchies, &resources).map_err(|errors| refusal("check the limits", &sentences(&errors)))?;
+    cgroup::check_pressure(hierarchies, &plan.pressure)
+        .map_err(|errors| refusal("check the pressure", &sentences(&errors)))?;
     Ok(resources)
 }
 
