@@ -3,7 +3,7 @@
 mod cpuset;
 pub(super) mod limits;
 mod shrink;
-mod stats;
+pub(super) mod stats;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -14,9 +14,7 @@ use std::time::Instant;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{
-    Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, Stats, file,
-};
+use super::{Backend, CgroupError, Controller, Effective, Entrance, Freezer, OomEvent, OomEventKind, Resources, file};
 
 /// The v1 side of a container's cgroup.
 #[derive(Debug)]
@@ -87,10 +85,6 @@ impl Backend for V1 {
         pids.sort_unstable();
         pids.dedup();
         Ok(pids)
-    }
-
-    fn stats(&self) -> Result<Stats, CgroupError> {
-        stats::read(self)
     }
 
     /// An eventfd registered in `cgroup.event_control` (cgroup-v1/memory.rst, 9.2).
