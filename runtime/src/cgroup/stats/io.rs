@@ -1,4 +1,4 @@
-//! Block I/O of each device: `io.stat` of v2, and the two files of v1 that have its bytes and its operations.
+//! Block I/O of each device: `io.stat` of v2, and the files of v1 that have its bytes and its operations.
 
 use super::{DeviceIo, Stats};
 use crate::cgroup::Device;
@@ -39,12 +39,14 @@ fn figure(name: &str) -> Option<Figure> {
     }
 }
 
-/// `blkio.throttle.io_service_bytes`: `MAJOR:MINOR Read|Write|Discard|… BYTES`, and a line `Total BYTES` (cgroup-v1/blkio-controller.rst).
+/// `blkio.throttle.io_service_bytes` and `blkio.bfq.io_service_bytes`: `MAJOR:MINOR Read|Write|Discard|… BYTES`, and a line `Total BYTES`
+/// (cgroup-v1/blkio-controller.rst). Either counts a device only since it is in charge of it: BFQ as its scheduler, the throttle (since Linux 6.10) from the
+/// first limit that was ever set on it in any cgroup. So the higher figure is the true one, and none goes back when another takes charge.
 pub(in crate::cgroup) fn io_service_bytes(stats: &mut Stats, text: &str) -> Option<()> {
     blkio(stats, text, ["rbytes", "wbytes", "dbytes"])
 }
 
-/// `blkio.throttle.io_serviced`: the same for operations.
+/// `blkio.throttle.io_serviced` and `blkio.bfq.io_serviced`: the same for operations.
 pub(in crate::cgroup) fn io_serviced(stats: &mut Stats, text: &str) -> Option<()> {
     blkio(stats, text, ["rios", "wios", "dios"])
 }
@@ -64,7 +66,8 @@ fn blkio(stats: &mut Stats, text: &str, [read, write, discard]: [&str; 3]) -> Op
         let (Some(figure), Some(value)) = (figure(name), words.next().and_then(|word| word.parse().ok())) else {
             continue;
         };
-        *figure(devices.entry(device).or_default()) = Some(value);
+        let figure = figure(devices.entry(device).or_default());
+        *figure = Some(value).max(*figure);
     }
     Some(())
 }
@@ -106,6 +109,7 @@ mod tests {
             "254:0 Read 10\n254:0 Write 20\n254:0 Sync 30\n254:0 Async 0\n254:0 Discard 5\n254:0 Total 35\nTotal 35\n";
         let mut stats = Stats::default();
         io_service_bytes(&mut stats, bytes).unwrap();
+        io_service_bytes(&mut stats, "254:0 Read 9\n254:0 Write 20\n").unwrap();
         io_serviced(&mut stats, "254:0 Read 1\n254:0 Write 2\n7:0 Read 9\nTotal 12\n").unwrap();
         let io = stats.io.unwrap();
         let expected = DeviceIo {

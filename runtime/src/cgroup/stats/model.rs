@@ -47,7 +47,7 @@ pub struct Stats {
     pub memory_low_events: Option<u64>,
     /// How often it was slowed down and reclaimed from because it was above `memory.high` (v2).
     pub memory_high_events: Option<u64>,
-    /// How often the memory limit was hit (v1 `memory.failcnt`, v2 `memory.events` max).
+    /// How often the memory limit was hit (v1 `memory.failcnt` and `memory.memsw.failcnt`, v2 `memory.events` max).
     pub memory_max_hits: Option<u64>,
     /// How often memory was short at the limit, and allocating it about to fail (v2).
     pub memory_oom_events: Option<u64>,

@@ -25,7 +25,7 @@ use crate::cgroup::{CgroupError, file};
 pub enum Scope {
     /// What is sampled all the time: CPU time and throttling, memory in use, working set, OOM kills, processes. At most 6 descriptors on v2, 10 on v1.
     Sample,
-    /// All there is. About 20 descriptors, and 4 more for each size of huge page.
+    /// All there is. At most 15 descriptors on v2 and 26 on v1, and 2 or 3 more for each size of huge page.
     Everything,
 }
 

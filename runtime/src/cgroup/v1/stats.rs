@@ -50,7 +50,7 @@ const CPU: [Take; 1] = [("cpu.stat", Sample, |stats, text| {
 })];
 
 /// The use first: the working set is taken from it.
-const MEMORY: [Take; 6] = [
+const MEMORY: [Take; 7] = [
     ("memory.usage_in_bytes", Sample, |stats, text| set(&mut stats.memory_current_bytes, text)),
     ("memory.stat", Sample, |stats, text| {
         let mut inactive = 0;
@@ -72,14 +72,19 @@ const MEMORY: [Take; 6] = [
         Some(())
     }),
     ("memory.max_usage_in_bytes", Everything, |stats, text| set(&mut stats.memory_peak_bytes, text)),
-    ("memory.failcnt", Everything, |stats, text| set(&mut stats.memory_max_hits, text)),
+    // Memory and swap together are charged first (try_charge_memcg in mm/memcontrol.c), so without swap it is their limit that is hit. Linux 6.18 counts
+    // no hits of that one any more (`track_failcnt` in mm/page_counter.c).
+    ("memory.failcnt", Everything, |stats, text| add(&mut stats.memory_max_hits, text)),
+    ("memory.memsw.failcnt", Everything, |stats, text| add(&mut stats.memory_max_hits, text)),
     ("memory.kmem.usage_in_bytes", Everything, |stats, text| set(&mut stats.memory_kernel_bytes, text)),
 ];
 
 /// With what the cgroups below it used, as the other controllers count it.
-const IO: [Take; 2] = [
+const IO: [Take; 4] = [
     ("blkio.throttle.io_service_bytes_recursive", Everything, io_service_bytes),
     ("blkio.throttle.io_serviced_recursive", Everything, io_serviced),
+    ("blkio.bfq.io_service_bytes_recursive", Everything, io_service_bytes),
+    ("blkio.bfq.io_serviced_recursive", Everything, io_serviced),
 ];
 
 /// A page that is refused and a reservation that is refused count apart here, and as one on v2.
