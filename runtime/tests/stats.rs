@@ -362,4 +362,30 @@ fn a_controller_that_comes_with_a_limit_is_seen_by_who_reads_already() {
     assert!(group.run(&format!("exec unshare -m sh -c '{fill}'")).success());
     let usage = group.read(&mut reader).hugetlb[&PAGE];
     assert_eq!((usage.current_bytes, usage.max_hits), (Some(0), Some(1)));
+    let Some(Home::V2(mount)) = group.hosts.home(Controller::Hugetlb) else { return };
+    let above = mount.join(&group.parent).join("cgroup.subtree_control");
+    // A program that manages cgroups (systemd, on a reload) may take a controller away for a while.
+    std::fs::write(&above, "-hugetlb").unwrap();
+    let without = group.read(&mut reader);
+    assert!(without.hugetlb.is_empty() && without.pids_current == Some(0), "{without:?}");
+    std::fs::write(&above, "+hugetlb").unwrap();
+    assert_eq!(group.read(&mut reader).hugetlb[&PAGE].max_hits, Some(0), "counted anew");
+}
+
+#[test]
+fn pressure_that_is_switched_off_is_absent_until_it_is_back() {
+    let mut group = Group::new("switch");
+    let mut reader = group.reader();
+    let before = group.read(&mut reader);
+    let switch = group.hosts.unified().map(|mount| mount.join(group.ours.path()).join("cgroup.pressure"));
+    let Some(switch) = switch.filter(|switch| switch.exists()) else {
+        assert_eq!(before.pressure, Pressure::default(), "whoever counts has the switch, since Linux 6.1");
+        return;
+    };
+    for on in [false, true] {
+        std::fs::write(&switch, if on { "1" } else { "0" }).unwrap();
+        let stats = group.read(&mut reader);
+        let pressure = [stats.pressure.cpu, stats.pressure.memory, stats.pressure.io];
+        assert!(pressure.iter().all(|stall| stall.is_some() == on), "{on}: {stats:?}");
+    }
 }
