@@ -19,5 +19,6 @@ mod lifecycle;
 mod requests;
 mod rootfs;
 mod security;
+mod stats;
 mod traces;
 mod watch;
