@@ -103,8 +103,10 @@ impl Places {
         let mut all: Vec<(PathBuf, Vec<Source>)> = Vec::new();
         for (directory, counted) in &self.0 {
             let sources = counted.sources(scope);
+            if sources.is_empty() {
+                continue;
+            }
             match all.iter_mut().find(|(known, _)| known == directory) {
-                _ if sources.is_empty() => {}
                 // On v2 two controllers' figures may be in one file.
                 Some((_, known)) => {
                     for source in sources {
