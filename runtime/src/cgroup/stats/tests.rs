@@ -129,9 +129,16 @@ fn usage_is_read_with_the_units_of_v2() {
         hugetlb: BTreeMap::new(),
     };
     assert_eq!(fake.cgroup.stats().unwrap(), expected);
-    // Before Linux 5.19 there is no memory.peak.
+}
+
+/// Before Linux 5.19 there is no `memory.peak`.
+#[test]
+fn a_file_that_is_not_there_leaves_its_figure_out() {
+    let fake = Fake::v2(&[("memory.current", "1000\n"), ("memory.peak", "2000\n")]);
+    let with = Stats { memory_current_bytes: Some(1000), memory_peak_bytes: Some(2000), ..Default::default() };
+    assert_eq!(fake.cgroup.stats().unwrap(), with);
     fs::remove_file(fake.path("memory.peak")).unwrap();
-    assert_eq!(fake.cgroup.stats().unwrap(), Stats { memory_peak_bytes: None, ..expected });
+    assert_eq!(fake.cgroup.stats().unwrap(), Stats { memory_peak_bytes: None, ..with });
 }
 
 #[test]
