@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 use tweendeck_fuzz::{hosts, texts};
-use tweendeck_runtime::cgroup::{self, Cgroup, Resources, devices};
+use tweendeck_runtime::cgroup::{self, Cgroup, CgroupError, Resources, Scope, Stats, StatsReader, devices};
 
 /// The cgroup's path below each mount point.
 const PATH: &str = "parent/box";
 
 /// Files of the v1 side, each with its hierarchy, in the order of an input.
-const V1: [(&str, &str); 18] = [
+const V1: [(&str, &str); 29] = [
     ("cpu,cpuacct", "cpuacct.usage"),
     ("cpu,cpuacct", "cpuacct.stat"),
     ("cpu,cpuacct", "cpu.stat"),
@@ -33,10 +33,21 @@ const V1: [(&str, &str); 18] = [
     ("pids", "cgroup.procs"),
     ("pids", "inner/cgroup.procs"),
     ("devices", "devices.list"),
+    ("memory", "memory.kmem.usage_in_bytes"),
+    ("pids", "pids.peak"),
+    ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+    ("blkio", "blkio.throttle.io_serviced_recursive"),
+    ("hugetlb", "hugetlb.2MB.usage_in_bytes"),
+    ("hugetlb", "hugetlb.2MB.failcnt"),
+    ("hugetlb", "hugetlb.2MB.rsvd.failcnt"),
+    ("blkio", "blkio.throttle.read_bps_device"),
+    ("blkio", "blkio.bfq.io_service_bytes_recursive"),
+    ("blkio", "blkio.bfq.io_serviced_recursive"),
+    ("memory", "memory.memsw.failcnt"),
 ];
 
 /// Files of the v2 side.
-const V2: [(&str, &str); 13] = [
+const V2: [(&str, &str); 23] = [
     ("", "cpu.stat"),
     ("", "cpu.weight"),
     ("", "cpu.max"),
@@ -50,6 +61,16 @@ const V2: [(&str, &str); 13] = [
     ("", "pids.max"),
     ("", "cgroup.procs"),
     ("", "inner/cgroup.procs"),
+    ("", "memory.swap.current"),
+    ("", "memory.swap.peak"),
+    ("", "pids.peak"),
+    ("", "io.stat"),
+    ("", "cpu.pressure"),
+    ("", "memory.pressure"),
+    ("", "io.pressure"),
+    ("", "hugetlb.2MB.current"),
+    ("", "hugetlb.2MB.events"),
+    ("", "io.max"),
 ];
 
 thread_local! {
@@ -69,6 +90,9 @@ fuzz_target!(|data: &[u8]| {
 struct Side {
     cgroup: Cgroup,
     files: Vec<(PathBuf, Option<Vec<u8>>)>,
+    /// Keeps open what earlier inputs have made.
+    reader: StatsReader,
+    room: Vec<u8>,
     devices: bool,
     _root: TempDir,
 }
@@ -97,12 +121,19 @@ impl Side {
             (path, None)
         };
         let files = names.iter().map(file).collect();
-        Self { cgroup: cgroup::open(host, PATH).expect("a plain path"), files, devices, _root: root }
+        let cgroup = cgroup::open(host, PATH).expect("a plain path");
+        let reader = cgroup.stats_reader(Scope::Everything).expect("its directories are there");
+        // Only with this file it is a cgroup that is there, though it lacks others. An input has its own in one of them.
+        for (mount, _) in names.iter().filter(|(mount, _)| !matches!(*mount, "" | "pids")) {
+            fs::write(root.path().join(mount).join(PATH).join("cgroup.procs"), "").expect("an empty file");
+        }
+        Self { cgroup, files, reader, room: Vec::new(), devices, _root: root }
     }
 
     /// A text that is missing is a file that is missing.
     fn write(&mut self, data: &[u8]) {
         let mut texts = texts(data);
+        let mut removed = false;
         for (path, known) in &mut self.files {
             let text = texts.next();
             if known.as_deref() == text {
@@ -110,16 +141,30 @@ impl Side {
             }
             match text {
                 Some(text) => fs::write(path, text).expect("written"),
-                None => fs::remove_file(path).expect("removed"),
+                None => {
+                    fs::remove_file(path).expect("removed");
+                    removed = true;
+                }
             }
             *known = text.map(<[u8]>::to_vec);
         }
+        // What is open of a file that was removed could still be read here; the kernel's cannot.
+        if removed {
+            self.reader = self.cgroup.stats_reader(Scope::Everything).expect("its directories are there");
+        }
     }
 
-    fn read(&self) {
-        if let Ok(stats) = self.cgroup.stats() {
+    fn read(&mut self) {
+        let opened = self.cgroup.stats();
+        if let Ok(stats) = &opened {
             assert!(stats.memory_working_set_bytes <= stats.memory_current_bytes, "{stats:?}");
+            let pressure = [stats.pressure.cpu, stats.pressure.memory, stats.pressure.io].into_iter().flatten();
+            for share in pressure.flat_map(|stall| [stall.some, stall.full]).flatten() {
+                assert!(share.avg10.max(share.avg60).max(share.avg300) <= 10_000, "{stats:?}");
+            }
         }
+        let kept = self.reader.read(&mut self.room);
+        assert_eq!(said(&kept), said(&opened), "what is kept is what is opened");
         let _ = (self.cgroup.effective(), self.cgroup.oom_kills());
         if let Ok(pids) = self.cgroup.processes() {
             assert!(pids.is_sorted_by(|one, next| one < next), "{pids:?}");
@@ -129,4 +174,9 @@ impl Side {
             let _ = self.cgroup.apply(&asked);
         }
     }
+}
+
+/// Figures, or the message of an error.
+fn said(read: &Result<Stats, CgroupError>) -> Result<&Stats, String> {
+    read.as_ref().map_err(ToString::to_string)
 }

@@ -1,9 +1,11 @@
 //! What the node and its containers use, measured now and then.
 //!
 //! One task, named `sampler`. It keeps the last counters of each running container, so that a sample is a difference; it publishes the latest
-//! sample and keeps no history. Reading is blocking work (a few small files of each container), done on a thread for that.
+//! sample and keeps no history. Reading is blocking work (a few small files of each container, which stay open: `readers.rs`), done on a thread for
+//! that.
 
 mod rates;
+mod readers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,9 +14,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tweendeck_proto::v1;
-use tweendeck_runtime::cgroup::{self, CgroupError, Stats};
+use tweendeck_runtime::cgroup::{Hierarchies, Stats};
 use tweendeck_runtime::host::{self, Load};
 
+use self::readers::Readers;
+use crate::causes::causes;
 use crate::host::Host;
 use crate::{blocking, tasks};
 
@@ -29,6 +33,12 @@ pub struct RunningContainer {
     pub attempt: u32,
     /// Its cgroup, below each hierarchy's mount point.
     pub cgroup_path: String,
+}
+
+impl RunningContainer {
+    fn identity(&self) -> Identity {
+        (self.uid.clone(), self.attempt)
+    }
 }
 
 /// Who knows what runs.
@@ -59,22 +69,42 @@ pub fn start(host: Arc<Host>, running: Arc<dyn Running>, every: Duration, output
         // After a pause of the machine there is nothing to catch up on.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut last = Sample::default();
+        let mut readers = new_readers();
         loop {
             tokio::select! { biased;
                 () = outputs.usage.closed() => return,
                 _ = ticks.tick() => {}
             }
             let (host, containers) = (host.clone(), running.running());
-            match blocking::run(move || Sample::take(&host, containers)).await {
-                Ok(Ok(sample)) => {
+            let measured = blocking::run(move || {
+                let sample = Sample::take(&host.hierarchies, &mut readers, containers);
+                (readers, sample)
+            });
+            let taken = match measured.await {
+                Ok((kept, taken)) => {
+                    readers = kept;
+                    taken
+                }
+                Err(error) => {
+                    tracing::error!(%error, "measure the node");
+                    readers = new_readers();
+                    continue;
+                }
+            };
+            match taken {
+                Ok(sample) => {
                     outputs.publish(&last, &sample);
                     last = sample;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "measure the node"),
-                Err(error) => tracing::error!(%error, "measure the node"),
+                Err(error) => tracing::warn!(%error, "measure the node"),
             }
         }
     });
+}
+
+/// The limit was raised at start-up; where it cannot be told, it is at least this (`RLIMIT_NOFILE`'s usual soft limit).
+fn new_readers() -> Readers {
+    Readers::new(host::raise_open_files().unwrap_or(1024))
 }
 
 impl Outputs {
@@ -103,20 +133,22 @@ struct Sample {
 type Identity = (String, u32);
 
 impl Sample {
-    fn take(host: &Host, running: Vec<RunningContainer>) -> std::io::Result<Self> {
+    fn take(host: &Hierarchies, readers: &mut Readers, running: Vec<RunningContainer>) -> std::io::Result<Self> {
         let load = host::load()?;
+        readers.retain(&running);
         let mut containers = HashMap::with_capacity(running.len());
-        for RunningContainer { name, uid, attempt, cgroup_path } in running {
-            match stats(host, &cgroup_path) {
-                Ok(stats) => drop(containers.insert((uid, attempt), (name, stats))),
+        let mut failed = Vec::new();
+        for container in running {
+            match readers.read(host, &container) {
+                Ok(stats) => drop(containers.insert(container.identity(), (container.name, stats))),
                 // It may have ended since it was listed.
-                Err(error) => tracing::debug!(container = name, %error, "measure"),
+                Err(error) if error.is_gone() => tracing::debug!(container = container.name, %error, "measure"),
+                Err(error) => failed.push((container.name, error)),
             }
+        }
+        if let Some((container, error)) = failed.first() {
+            tracing::warn!(container, error = causes(error), others = failed.len() - 1, "measure");
         }
         Ok(Self { at: Some(Instant::now()), load, containers })
     }
-}
-
-fn stats(host: &Host, path: &str) -> Result<Stats, CgroupError> {
-    cgroup::open(&host.hierarchies, path)?.stats()
 }

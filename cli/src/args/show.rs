@@ -86,10 +86,14 @@ CPU %     over the interval; 100 is one whole CPU
 THROTTLED share of enforcement periods, over the interval, in which the CPU limit was reached
 MEMORY    in use now, without inactive file pages, and the limit
 PEAK      highest use since the start, page cache included
+READ/S    read from block devices over the interval, bytes a second
+WRITE/S   written to block devices over the interval, bytes a second
 PIDS      processes and threads now, and the limit
 OOM       processes the kernel's OOM killer took since the start
+STALLED   what work waited for most in the last 10 s (cpu, memory or io), and the share of time in which something waited
 
-A dash is what this node's kernel does not count, or no limit. With --output json the counters are printed as they are, one answer to a line.";
+A dash is what this node's kernel does not count, or no limit. With --output json all counters are printed as they are, one answer to a line: also
+bursts, swap, the kernel's memory, events, I/O of each device, pressure, and huge pages.";
 
 /// Arguments of `stats`.
 #[derive(Debug, Args)]

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use tweendeck_proto::v1::{CpuUsage, GetStatsResponse, MemoryUsage, PidsUsage, Resources};
+use tweendeck_proto::v1::{CpuUsage, DeviceIoUsage, GetStatsResponse, MemoryUsage, PidsUsage, Pressure, Resources};
 
 use crate::output::{Table, cpu_time, left, percent, right, since, size};
 
 /// A row for each container of `now`. What is per interval is taken against `before`, and left out without it.
-pub(super) fn table(before: &[GetStatsResponse], now: &[GetStatsResponse]) -> Table<8> {
+pub(super) fn table(before: &[GetStatsResponse], now: &[GetStatsResponse]) -> Table<11> {
     let mut table = Table::new([
         left("NAME"),
         right("CPU TIME"),
@@ -15,8 +15,11 @@ pub(super) fn table(before: &[GetStatsResponse], now: &[GetStatsResponse]) -> Ta
         right("THROTTLED"),
         right("MEMORY"),
         right("PEAK"),
+        right("READ/S"),
+        right("WRITE/S"),
         right("PIDS"),
         right("OOM"),
+        right("STALLED"),
     ]);
     for reading in now {
         // A container that was made anew, or started again, counts from zero.
@@ -26,10 +29,11 @@ pub(super) fn table(before: &[GetStatsResponse], now: &[GetStatsResponse]) -> Ta
     table
 }
 
-fn row(earlier: Option<&GetStatsResponse>, reading: &GetStatsResponse) -> [String; 8] {
+fn row(earlier: Option<&GetStatsResponse>, reading: &GetStatsResponse) -> [String; 11] {
     let cpu = cpu(reading);
-    let usage = reading.usage.unwrap_or_default();
-    let memory = usage.memory.unwrap_or_default();
+    let usage = reading.usage.as_ref();
+    let memory = usage.and_then(|usage| usage.memory).unwrap_or_default();
+    let per_second = |bytes| earlier.and_then(|earlier| per_second(earlier, reading, bytes)).unwrap_or_default();
     [
         reading.name.clone(),
         cpu.usage_ns.map(cpu_time).unwrap_or_default(),
@@ -37,13 +41,41 @@ fn row(earlier: Option<&GetStatsResponse>, reading: &GetStatsResponse) -> [Strin
         earlier.and_then(|earlier| throttled(&self::cpu(earlier), &cpu)).unwrap_or_default(),
         memory_cell(&memory, reading.effective.as_ref()),
         memory.peak_bytes.map(size).unwrap_or_default(),
-        pids_cell(usage.pids.as_ref(), reading.effective.as_ref()),
+        per_second(|io| io.read_bytes),
+        per_second(|io| io.write_bytes),
+        pids_cell(usage.and_then(|usage| usage.pids.as_ref()), reading.effective.as_ref()),
         memory.oom_kills.map(|count| count.to_string()).unwrap_or_default(),
+        usage.and_then(|usage| stalled(usage.pressure.as_ref()?)).unwrap_or_default(),
     ]
 }
 
 fn cpu(reading: &GetStatsResponse) -> CpuUsage {
-    reading.usage.and_then(|usage| usage.cpu).unwrap_or_default()
+    reading.usage.as_ref().and_then(|usage| usage.cpu).unwrap_or_default()
+}
+
+/// Bytes a second, of all devices together; `None` if none was used, the counters went back or no time passed.
+fn per_second(
+    earlier: &GetStatsResponse,
+    reading: &GetStatsResponse,
+    bytes: fn(&DeviceIoUsage) -> Option<u64>,
+) -> Option<String> {
+    let all = |reading: &GetStatsResponse| {
+        let devices = reading.usage.iter().flat_map(|usage| &usage.io);
+        devices.filter_map(bytes).reduce(u64::saturating_add)
+    };
+    let moved = all(reading)?.checked_sub(all(earlier).unwrap_or(0))?;
+    let rate = (u128::from(moved) * 1_000_000_000).checked_div(passed(earlier, reading)?.as_nanos())?;
+    Some(size(u64::try_from(rate).unwrap_or(u64::MAX)))
+}
+
+/// What was waited for most in the last 10 s, and for which share of them.
+fn stalled(pressure: &Pressure) -> Option<String> {
+    let waits = [("cpu", pressure.cpu), ("memory", pressure.memory), ("io", pressure.io)];
+    let shares = waits.into_iter().filter_map(|(what, stall)| Some((stall?.some?.avg10_basis_points, what)));
+    // Of equal ones the first.
+    let (share, what) = shares.rev().max_by_key(|(share, _)| *share)?;
+    let percent = percent(share.into(), 10_000)?;
+    Some(if share == 0 { percent } else { format!("{what} {percent}") })
 }
 
 /// CPU time over the time between the readings; `None` if the counter went back or no time passed.
@@ -84,7 +116,7 @@ fn of(used: Option<String>, limit: Option<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweendeck_proto::v1::{MemoryResources, PidsResources, Usage};
+    use tweendeck_proto::v1::{MemoryResources, PidsResources, Stall, StallShare, Usage};
 
     fn reading(name: &str, uid: &str, seconds: i64, cpu: CpuUsage) -> GetStatsResponse {
         let memory = MemoryUsage {
@@ -94,12 +126,32 @@ mod tests {
             oom_kills: Some(2),
             ..Default::default()
         };
-        let pids = PidsUsage { current: Some(3), max_hits: None };
+        let pids = PidsUsage { current: Some(3), max_hits: None, peak: Some(5) };
+        let io = |minor, read: u64| DeviceIoUsage {
+            minor,
+            read_bytes: Some(read << 20),
+            write_bytes: Some(0),
+            ..Default::default()
+        };
+        // A MiB a second from each of two devices.
+        let io = vec![io(0, seconds.unsigned_abs()), io(1, seconds.unsigned_abs())];
+        let wait = |avg10_basis_points| {
+            let some = StallShare { avg10_basis_points, ..Default::default() };
+            Some(Stall { some: Some(some), full: None })
+        };
+        let pressure = Some(Pressure { cpu: wait(120), memory: wait(3456), io: None });
         GetStatsResponse {
             name: name.to_owned(),
             uid: uid.to_owned(),
             time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
-            usage: Some(Usage { cpu: Some(cpu), memory: Some(memory), pids: Some(pids) }),
+            usage: Some(Usage {
+                cpu: Some(cpu),
+                memory: Some(memory),
+                pids: Some(pids),
+                io,
+                pressure,
+                hugetlb: vec![],
+            }),
             effective: Some(Resources {
                 cpu: None,
                 memory: Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() }),
@@ -133,11 +185,28 @@ mod tests {
             bare,
         ];
         let expected = "\
-NAME   CPU TIME  CPU %  THROTTLED               MEMORY      PEAK     PIDS  OOM
-web      2.000s  50.0%      25.0%  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
-again    0.500s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
-new      0.000s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB  3 / 100    2
-bare          -      -          -                - / -         -    - / -    -";
+NAME   CPU TIME  CPU %  THROTTLED               MEMORY      PEAK   READ/S  WRITE/S     PIDS  OOM       STALLED
+web      2.000s  50.0%      25.0%  12.0 MiB / 64.0 MiB  30.0 MiB  2.0 MiB      0 B  3 / 100    2  memory 34.5%
+again    0.500s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB  2.0 MiB      0 B  3 / 100    2  memory 34.5%
+new      0.000s      -          -  12.0 MiB / 64.0 MiB  30.0 MiB        -        -  3 / 100    2  memory 34.5%
+bare          -      -          -                - / -         -        -        -    - / -    -             -";
         assert_eq!(table(&before, &now).to_string(), expected);
+    }
+
+    #[test]
+    fn what_is_waited_for_most_is_named() {
+        let wait = |avg10_basis_points| {
+            let some = StallShare { avg10_basis_points, ..Default::default() };
+            Some(Stall { some: Some(some), full: None })
+        };
+        let cases = [
+            (Pressure { cpu: wait(0), memory: wait(0), io: wait(0) }, Some("0.0%")),
+            (Pressure { cpu: wait(5), memory: wait(5), io: wait(1) }, Some("cpu 0.0%")),
+            (Pressure { io: wait(10_000), ..Default::default() }, Some("io 100.0%")),
+            (Pressure::default(), None),
+        ];
+        for (pressure, expected) in cases {
+            assert_eq!(stalled(&pressure).as_deref(), expected);
+        }
     }
 }

@@ -306,12 +306,16 @@ impl StatsService for Services {
         if container.status.as_ref().is_none_or(|status| status.state() != ContainerState::Running) {
             return Err(refusal(Code::FailedPrecondition, ErrorReason::WrongState, "it does not run"));
         }
-        let pids = Some(PidsUsage { current: Some(3), max_hits: None });
+        let pids = Some(PidsUsage { current: Some(3), max_hits: None, peak: Some(4) });
+        let io = vec![DeviceIoUsage { major: 254, read_bytes: Some(1 << 20), ..Default::default() }];
+        let some = StallShare { avg10_basis_points: 1234, total_us: 5_000_000, ..Default::default() };
+        let pressure = Some(Pressure { io: Some(Stall { some: Some(some), full: None }), ..Default::default() });
+        let hugetlb = vec![HugetlbUsage { page_size_bytes: 2 << 20, max_hits: Some(7), ..Default::default() }];
         Ok(Response::new(GetStatsResponse {
             name: container.name,
             uid: container.uid,
             time: Some(std::time::SystemTime::now().into()),
-            usage: Some(Usage { pids, ..Default::default() }),
+            usage: Some(Usage { pids, io, pressure, hugetlb, ..Default::default() }),
             effective: None,
         }))
     }

@@ -51,7 +51,12 @@ fn one_container_is_shown_with_its_processes_and_its_usage() {
     assert!(said(&agent, &["ps", "b"]).out.contains("[sleep]"));
     let stats = said(&agent, &["stats", "--interval", "100ms"]);
     assert_eq!((stats.code, stats.out.lines().count()), (Some(0), 2));
-    assert!(stats.out.contains("3 / -"), "{stats:?}");
+    assert!(stats.out.contains("3 / -") && stats.out.contains("0 B") && stats.out.contains("io 12.3%"), "{stats:?}");
+    let json: serde_json::Value = serde_json::from_str(&said(&agent, &["stats", "-o", "json"]).out).unwrap();
+    let usage = &json["usage"];
+    assert_eq!((&usage["pids"]["peak"], &usage["io"][0]["readBytes"]), (&"4".into(), &"1048576".into()), "{json}");
+    assert_eq!(usage["pressure"]["io"]["some"]["totalUs"], "5000000", "{json}");
+    assert_eq!(usage["hugetlb"][0]["maxHits"], "7", "{json}");
     let stopped = said(&agent, &["stats", "--interval", "100ms", "a", "b"]);
     assert_eq!((stopped.code, stopped.out.lines().count()), (Some(1), 2));
     assert!(stopped.err.starts_with("tween: a: it does not run\n"), "{stopped:?}");

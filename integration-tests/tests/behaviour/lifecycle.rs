@@ -216,7 +216,10 @@ async fn usage_is_what_the_kernel_counts() {
     let api = agent.api().await;
     let container = api.run("busy", script("while :; do :; done")).await.unwrap();
     let stats = eventually_async("CPU time", || async {
-        api.stats("busy").await.ok().filter(|stats| stats.usage.unwrap().cpu.unwrap().usage_ns > Some(50_000_000))
+        api.stats("busy")
+            .await
+            .ok()
+            .filter(|stats| stats.usage.as_ref().unwrap().cpu.unwrap().usage_ns > Some(50_000_000))
     })
     .await;
     assert_eq!(stats.uid, container.uid);

@@ -21,6 +21,7 @@ mod lifecycle;
 mod requests;
 mod rootfs;
 mod security;
+mod stats;
 mod terminal;
 mod traces;
 mod watch;

@@ -201,6 +201,14 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
+    /// Whether this process, or the machine, had no descriptor left, which says nothing about the cgroup.
+    #[must_use]
+    pub fn is_out_of_descriptors(&self) -> bool {
+        let source = std::error::Error::source(self).and_then(|source| source.downcast_ref::<io::Error>());
+        let number = source.and_then(io::Error::raw_os_error);
+        matches!(number, Some(libc::EMFILE | libc::ENFILE))
+    }
+
     /// Whether the cgroup is not there (any more), which a reader or a writer may find at any time.
     #[must_use]
     pub fn is_gone(&self) -> bool {

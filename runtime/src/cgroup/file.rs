@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::CgroupError;
 
 /// Most that is read of one file; the largest (`memory.stat`, `mountinfo`) stay far below, and `cgroup.procs` has room for half a million processes.
-const MAX: u64 = 4 << 20;
+pub(super) const MAX: u64 = 4 << 20;
 
 /// Writes `value` in one write(2), as the kernel wants it. Never creates the file: a missing one is an absent feature.
 pub(super) fn write(directory: &Path, name: &str, value: &str) -> Result<(), CgroupError> {

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::events::Populated;
 use super::resources::verify;
+use super::stats::{Places, Scope, Stats, StatsReader};
 use super::v1::V1;
 use super::v2::V2;
 use super::{
-    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Memory, OomEvent, Resources, Stats, Totals, Version, file,
+    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Memory, OomEvent, Resources, Totals, Version, file,
 };
 
 /// How long processes may take to die of SIGKILL before that is an error.
@@ -33,6 +34,8 @@ pub struct Cgroup {
     path: String,
     sides: Vec<Box<dyn Backend>>,
     unified: bool,
+    /// Where its use is counted.
+    counted: Places,
 }
 
 /// The cgroup at `path` below each hierarchy's mount point. Nothing is made yet. A leading `/` means nothing.
@@ -48,7 +51,12 @@ pub fn open(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup, CgroupError
     if let Some((mount, controllers)) = hierarchies.v2() {
         sides.push(Box::new(V2::new(mount, hierarchies.base(), controllers, path)));
     }
-    Ok(Cgroup { path: path.to_owned(), sides, unified: hierarchies.version() == Version::V2 })
+    Ok(Cgroup {
+        path: path.to_owned(),
+        sides,
+        unified: hierarchies.version() == Version::V2,
+        counted: Places::new(hierarchies, path),
+    })
 }
 
 impl Cgroup {
@@ -201,13 +209,17 @@ impl Cgroup {
     /// What it uses.
     ///
     /// # Errors
-    /// [`CgroupError`] naming the file.
+    /// As [`StatsReader::read`].
     pub fn stats(&self) -> Result<Stats, CgroupError> {
-        let mut all = Stats::default();
-        for side in &self.sides {
-            all = merge(all, side.stats()?);
-        }
-        Ok(all)
+        self.stats_reader(Scope::Everything)?.read(&mut Vec::new())
+    }
+
+    /// Reads what it uses, as often as one likes, from files that are opened once.
+    ///
+    /// # Errors
+    /// One that [is gone](CgroupError::is_gone) when there is no such cgroup. Others name the directory.
+    pub fn stats_reader(&self, scope: Scope) -> Result<StatsReader, CgroupError> {
+        StatsReader::open(&self.counted, scope)
     }
 
     /// What it has used in its whole life.
@@ -431,26 +443,6 @@ fn join(a: Effective, b: Effective) -> Effective {
         rdma: a.rdma.into_iter().chain(b.rdma).collect(),
         misc: a.misc.into_iter().chain(b.misc).collect(),
         devices: None,
-    }
-}
-
-fn merge(a: Stats, b: Stats) -> Stats {
-    Stats {
-        cpu_usage_ns: a.cpu_usage_ns.or(b.cpu_usage_ns),
-        cpu_user_ns: a.cpu_user_ns.or(b.cpu_user_ns),
-        cpu_system_ns: a.cpu_system_ns.or(b.cpu_system_ns),
-        cpu_periods: a.cpu_periods.or(b.cpu_periods),
-        cpu_throttled_periods: a.cpu_throttled_periods.or(b.cpu_throttled_periods),
-        cpu_throttled_ns: a.cpu_throttled_ns.or(b.cpu_throttled_ns),
-        memory_current_bytes: a.memory_current_bytes.or(b.memory_current_bytes),
-        memory_working_set_bytes: a.memory_working_set_bytes.or(b.memory_working_set_bytes),
-        memory_peak_bytes: a.memory_peak_bytes.or(b.memory_peak_bytes),
-        memory_anon_bytes: a.memory_anon_bytes.or(b.memory_anon_bytes),
-        memory_file_bytes: a.memory_file_bytes.or(b.memory_file_bytes),
-        memory_max_hits: a.memory_max_hits.or(b.memory_max_hits),
-        oom_kills: a.oom_kills.or(b.oom_kills),
-        pids_current: a.pids_current.or(b.pids_current),
-        pids_max_hits: a.pids_max_hits.or(b.pids_max_hits),
     }
 }
 

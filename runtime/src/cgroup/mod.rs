@@ -27,6 +27,7 @@ mod pressure;
 mod probe;
 mod range;
 mod resources;
+mod stats;
 #[cfg(test)]
 mod translation;
 mod v1;
@@ -38,8 +39,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
 pub use check::check;
 pub use error::CgroupError;
 pub use events::PidsEvents;
@@ -49,41 +48,7 @@ pub use hierarchies::{Controller, Hierarchies, Home, Version};
 pub use list::{BadList, IdList};
 pub use pressure::{Pressed, Stall, Trigger, WINDOW_US, check_pressure};
 pub use resources::{Cpu, Device, Effective, Hugetlb, Io, IoDevice, Memory, Rdma, Resources};
-
-/// Usage of one container, from the kernel's counters. `None`: this host does not count it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    /// CPU time, nanoseconds.
-    pub cpu_usage_ns: Option<u64>,
-    /// CPU time in user mode, nanoseconds.
-    pub cpu_user_ns: Option<u64>,
-    /// CPU time in kernel mode, nanoseconds.
-    pub cpu_system_ns: Option<u64>,
-    /// Elapsed enforcement periods (`nr_periods`).
-    pub cpu_periods: Option<u64>,
-    /// Periods in which the quota ran out (`nr_throttled`).
-    pub cpu_throttled_periods: Option<u64>,
-    /// Time spent throttled, nanoseconds.
-    pub cpu_throttled_ns: Option<u64>,
-    /// Memory in use, bytes, page cache included.
-    pub memory_current_bytes: Option<u64>,
-    /// Memory in use less inactive file pages, bytes.
-    pub memory_working_set_bytes: Option<u64>,
-    /// Highest memory use, bytes.
-    pub memory_peak_bytes: Option<u64>,
-    /// Anonymous memory, bytes.
-    pub memory_anon_bytes: Option<u64>,
-    /// Page cache, bytes.
-    pub memory_file_bytes: Option<u64>,
-    /// How often the memory limit was hit (v1 `memory.failcnt`, v2 `memory.events` max).
-    pub memory_max_hits: Option<u64>,
-    /// Processes the OOM killer took.
-    pub oom_kills: Option<u64>,
-    /// Processes and threads.
-    pub pids_current: Option<u64>,
-    /// How often a fork was refused (`pids.events` max).
-    pub pids_max_hits: Option<u64>,
-}
+pub use stats::{DeviceIo, HugetlbUse, Pressure, Scope, StallShare, Stats, StatsReader, Waiting};
 
 /// What a container has used in its whole life: what its exit record says. Less than [`Stats`], because every end waits for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,8 +95,6 @@ pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
     fn entrances(&self) -> Vec<PathBuf>;
     /// Every process in it and below it.
     fn processes(&self) -> Result<Vec<i32>, CgroupError>;
-    /// Usage of its controllers.
-    fn stats(&self) -> Result<Stats, CgroupError>;
     /// What its controllers have counted in its whole life.
     fn totals(&self) -> Result<Totals, CgroupError>;
     /// What becomes ready when the OOM killer may have acted; the counter says whether it has.

@@ -3,7 +3,7 @@
 mod cpuset;
 pub(super) mod limits;
 mod shrink;
-mod stats;
+pub(super) mod stats;
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -15,8 +15,7 @@ use std::time::Instant;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{
-    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Stats, Totals, entrance,
-    file,
+    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Totals, entrance, file,
 };
 
 /// The v1 side of a container's cgroup.
@@ -93,10 +92,6 @@ impl Backend for V1 {
         pids.sort_unstable();
         pids.dedup();
         Ok(pids)
-    }
-
-    fn stats(&self) -> Result<Stats, CgroupError> {
-        stats::read(self)
     }
 
     fn totals(&self) -> Result<Totals, CgroupError> {

@@ -3,7 +3,7 @@
 pub(super) mod limits;
 mod protection;
 mod shrink;
-mod stats;
+pub(super) mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::{
-    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Stats, Totals, file,
-};
+use super::{Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Totals, file};
 
 /// The v2 side of a container's cgroup.
 #[derive(Debug)]
@@ -103,10 +101,6 @@ impl Backend for V2 {
 
     fn processes(&self) -> Result<Vec<i32>, CgroupError> {
         file::processes(&self.directory)
-    }
-
-    fn stats(&self) -> Result<Stats, CgroupError> {
-        stats::read(self)
     }
 
     fn totals(&self) -> Result<Totals, CgroupError> {

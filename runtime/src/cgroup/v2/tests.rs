@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::cgroup::{Controller, Cpu, Memory, Resources, Stats, file};
+use crate::cgroup::{Controller, Cpu, Memory, Resources, file};
 
 const ALL: &str = "cpu memory pids";
 
@@ -68,41 +68,6 @@ fn no_limit_reads_as_none_and_nothing_asked_writes_nothing() {
     let cpu = Cpu { weight: Some(100), period_us: Some(100_000), ..Default::default() };
     let expected = Effective { cpu, ..Default::default() };
     assert_eq!(effective, expected);
-}
-
-#[test]
-fn usage_is_read_with_the_units_of_v2() {
-    let cpu = "usage_usec 300\nuser_usec 200\nsystem_usec 100\nnr_periods 9\nnr_throttled 4\nthrottled_usec 50\n";
-    let fake = Fake::new(&[
-        ("cpu.stat", cpu),
-        ("memory.current", "1000\n"),
-        ("memory.stat", "anon 300\nfile 600\ninactive_file 400\n"),
-        ("memory.events", "low 0\nhigh 0\nmax 7\noom 2\noom_kill 1\noom_group_kill 0\n"),
-        ("memory.peak", "2000\n"),
-        ("pids.current", "3\n"),
-        ("pids.events", "max 5\n"),
-    ]);
-    let expected = Stats {
-        cpu_usage_ns: Some(300_000),
-        cpu_user_ns: Some(200_000),
-        cpu_system_ns: Some(100_000),
-        cpu_periods: Some(9),
-        cpu_throttled_periods: Some(4),
-        cpu_throttled_ns: Some(50_000),
-        memory_current_bytes: Some(1000),
-        memory_working_set_bytes: Some(600),
-        memory_peak_bytes: Some(2000),
-        memory_anon_bytes: Some(300),
-        memory_file_bytes: Some(600),
-        memory_max_hits: Some(7),
-        oom_kills: Some(1),
-        pids_current: Some(3),
-        pids_max_hits: Some(5),
-    };
-    assert_eq!(fake.side.stats().unwrap(), expected);
-    // Before Linux 5.19 there is no memory.peak.
-    fs::remove_file(fake.side.directory.join("memory.peak")).unwrap();
-    assert_eq!(fake.side.stats().unwrap(), Stats { memory_peak_bytes: None, ..expected });
 }
 
 /// On the real unified hierarchy, wherever it is mounted; its core needs no controller.
