@@ -159,7 +159,8 @@ impl Actor {
             return self.wait_for_the_store(commands).await;
         }
         if let Some(effect) = self.todo.pop_front() {
-            self.carry_out(effect).await?;
+            // What is done now and then takes no room in every container's task.
+            Box::pin(self.carry_out(effect)).await?;
             return Ok(true);
         }
         if self.record.state.phase == Phase::Removed {
@@ -170,7 +171,7 @@ impl Actor {
         // In this order: what has happened counts before what time says, and both before what callers wish,
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
-            news = link::next(&mut self.link) => self.news(news).await?,
+            news = link::next(&mut self.link) => Box::pin(self.news(news)).await?,
             outcome = resize::outcome(&mut self.resizing) => self.resized(outcome).await?,
             outcome = unpack::outcome(&mut self.unpacking) => self.unpacked(outcome).await?,
             () = at(grace_over) => {

@@ -165,7 +165,8 @@ impl Backend for V1 {
     }
 
     fn remove_if_unused(&self) -> Result<bool, CgroupError> {
-        Ok(self.all().fold(true, |unused, directory| file::remove_if_unused(&directory) && unused))
+        // What is left of it is looked at and removed all the same.
+        Ok(self.all().all(|directory| file::remove_if_unused(&directory)))
     }
 
     fn remove(&self) -> Result<(), CgroupError> {

@@ -82,9 +82,10 @@ fn launch(
         own(pipes.as_ref(), plan, None)?;
     }
     let (gate, child_gate) = gate::pair().map_err(step("make the gate"))?;
+    let run = container.paths().run();
     let prepared = child::Prepared {
         plan,
-        scratch: container.paths().run(),
+        scratch: run,
         namespaces: &namespaces,
         joined_mounts: joined.get(LinuxNamespaceType::Mount),
         joined_cgroup: joined.get(LinuxNamespaceType::Cgroup),
@@ -105,11 +106,7 @@ fn launch(
         // The clone's ends are dropped here: the channels close with it.
         Cloned::Parent { pid, pidfd } => {
             drop((prepared, child_ends, stdio));
-            let equipped = if waits {
-                equip(plan, &namespaces, container.paths().run(), pid, pipes.as_ref(), &gate)
-            } else {
-                Ok(())
-            };
+            let equipped = if waits { equip(plan, &namespaces, run, pid, pipes.as_ref(), &gate) } else { Ok(()) };
             let limited = equipped.and_then(|()| match born_limited {
                 Some(limited) => Ok(limited),
                 None => limit_and_admit(plan, cgroup, resources, &gate),
