@@ -463,6 +463,19 @@ fn with_the_hosts_mounts_nothing_is_asked_that_would_change_them() {
 }
 
 #[test]
+fn the_hosts_user_ids_are_not_had_by_way_of_somebody_who_has_them() {
+    let other = Host::start(|bench| bench.plan(&["sleep", "1000"]));
+    let bench = Bench::new();
+    let mut plan = sharing(bench.plan(&["true"]), "user", other.path("user"));
+    plan.peers = vec![other.peer()];
+    let (stage, message) = failure(bench.run(&plan));
+    assert_eq!(stage, "join the namespaces of");
+    assert!(message.ends_with("it has the host's user ids, which have to be asked for by themselves"), "{message}");
+    bench.assert_clean();
+    other.end();
+}
+
+#[test]
 fn the_hosts_mounts_are_not_had_by_way_of_somebody_who_has_them() {
     let other = Host::start(|bench| on_the_hosts_mounts(bench.plan(&["sleep", "1000"])));
     let bench = Bench::new();

@@ -196,7 +196,7 @@ fn tree(at: &Path) {
     fs::write(at.join("etc/deep").join("long ".repeat(30)), "a long name").unwrap();
     symlink("x".repeat(200), at.join("far")).unwrap();
     nix::unistd::mkfifo(&at.join("etc/pipe"), Mode::from_bits_truncate(0o640)).unwrap();
-    let sparse = File::create(at.join("sparse")).unwrap();
+    let sparse = File::create(at.join("spärlich")).unwrap();
     for piece in 0..40_u64 {
         sparse.write_all_at(b"island", piece << 18).unwrap();
     }
@@ -229,7 +229,7 @@ fn what_tar_packs_comes_out_as_it_was_in_every_format_and_packing() {
         };
         assert_eq!(whole(look(&place.root())), whole(nanos.clone()), "{format} {packing:?}");
         assert_eq!(done.entries, nanos.len() as u64, "{format} {packing:?}");
-        let sparse = fs::metadata(place.root().join("sparse")).unwrap();
+        let sparse = fs::metadata(place.root().join("spärlich")).unwrap();
         assert!(sparse.blocks() * 512 < 4 << 20, "holes are filled: {} blocks", sparse.blocks());
         assert_eq!(fs::metadata(place.paths.state()).unwrap().mode() & 0o7777, 0o700);
         assert_eq!(place.left().len(), 2);
@@ -293,6 +293,10 @@ fn broken() -> Vec<(Vec<u8>, &'static str)> {
         (short(65 << 20).end(), "has more than 67108864 bytes unpacked (max_unpacked_bytes)"),
         (short(u64::MAX).end(), "has more than 67108864 bytes unpacked (max_unpacked_bytes)"),
         (many.end(), "has more than 1000 entries (max_entries)"),
+        (
+            Tar::default().pax(&[("path", "a/".repeat(1500).as_bytes())]).directory("a").end(),
+            "needs more than 1000 directories that are no entries (max_entries)",
+        ),
         (Tar::default().entry("x", b'L', b"", |header| header.set_size(2 << 20)).end(), "more than 1048576 bytes"),
         (Tar::default().entry("x", b'L', b"a", |_| ()).entry("x", b'L', b"a", |_| ()).end(), "two extended headers"),
         (Tar::default().entry("x", b'g', b"9 path=a\n", |_| ()).end(), "global extended header"),

@@ -17,6 +17,8 @@ pub(super) struct Readers {
     budget: usize,
     /// Whether it was said that not all are kept.
     told: bool,
+    /// Whether this sample has given some back already.
+    gave_back: bool,
     text: Vec<u8>,
 }
 
@@ -24,11 +26,12 @@ impl Readers {
     /// With half of `open_files` for descriptors that are kept.
     pub(super) fn new(open_files: u64) -> Self {
         let budget = usize::try_from(open_files / 2).unwrap_or(usize::MAX);
-        Self { kept: HashMap::new(), budget, told: false, text: Vec::new() }
+        Self { kept: HashMap::new(), budget, told: false, gave_back: false, text: Vec::new() }
     }
 
-    /// Closes what was open for others than these.
+    /// Begins a sample: closes what was open for others than these.
     pub(super) fn retain(&mut self, running: &[RunningContainer]) {
+        self.gave_back = false;
         let live: HashSet<Identity> = running.iter().map(RunningContainer::identity).collect();
         self.kept.retain(|identity, _| live.contains(identity));
     }
@@ -40,7 +43,8 @@ impl Readers {
     pub(super) fn read(&mut self, host: &Hierarchies, container: &RunningContainer) -> Result<Stats, CgroupError> {
         match self.read_once(host, container) {
             // Whoever else lacks descriptors needs them more; a second try has what was given back.
-            Err(error) if error.is_out_of_descriptors() && !self.kept.is_empty() => {
+            Err(error) if error.is_out_of_descriptors() && !self.kept.is_empty() && !self.gave_back => {
+                self.gave_back = true;
                 self.give_back();
                 self.read_once(host, container)
             }

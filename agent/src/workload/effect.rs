@@ -16,7 +16,7 @@ use super::command::{Accepted, Command, CommandError, Op};
 use super::freezer::FreezerRequest;
 use super::incidents;
 use super::link::{self, Link, News};
-use super::namespaces::Namespaces;
+use super::namespaces::{Namespaces, Origin};
 use super::plan::plan;
 use super::{resize, unpack};
 use crate::causes::causes;
@@ -43,6 +43,10 @@ impl Actor {
                 None => Box::pin(self.launch()).await,
             },
             Effect::SignalStop => {
+                // Nothing of it runs yet that a signal could ask.
+                if let Some(unpacking) = &mut self.unpacking {
+                    unpacking.stop();
+                }
                 let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
                 self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
                 Ok(())
@@ -117,12 +121,20 @@ impl Actor {
     fn peers(&self) -> Result<BTreeMap<String, Peer>, String> {
         let spec = self.record.spec();
         let mut peers = BTreeMap::new();
-        for name in Namespaces::of(&spec).others() {
+        let namespaces = Namespaces::of(&spec);
+        for name in namespaces.others() {
             let found = self.around.observer.find(name);
             let pid = found.as_ref().and_then(|record| record.container.status.as_ref()).map_or(0, |status| status.pid);
             let Some(record) = found.filter(|_| pid > 0) else {
                 return Err(format!("join the namespaces of container {name:?}: it does not run; start it first"));
             };
+            // Whatever its process has made of them since.
+            if namespaces.mount == Origin::Container(name.to_owned()) && Namespaces::of(&record.spec()).mount.is_host()
+            {
+                return Err(format!(
+                    "join the mounts of container {name:?}: they are the host's, which have to be asked for by themselves"
+                ));
+            }
             let cgroup_path = record.cgroup_path().to_owned();
             peers.insert(name.to_owned(), Peer { name: name.to_owned(), pid, cgroup_path });
         }

@@ -75,16 +75,19 @@ impl Namespaces {
             v1::NetworkMode::Unspecified | v1::NetworkMode::None => own(&options.network),
         };
         let (pid, ipc, mount) = (own(&options.pid), own(&options.ipc), own(&options.mount));
+        let cgroup = own(&options.cgroup);
         // Rights over a namespace come with the user namespace it belongs to (user_namespaces(7)): a container that shares one of these is of the same
         // ids as whom it shares with.
         let shared = [&pid, &mount, &network, &ipc].into_iter().find(|origin| !origin.is_private());
+        // The host's cgroup namespace takes no rights.
+        let shared = shared.or(Some(&cgroup).filter(|origin| matches!(origin, Origin::Container(_))));
         let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
         let alone = if privileged { Origin::Host } else { Origin::Private };
         let default_user = shared.cloned().unwrap_or(alone);
         Self {
             user: Origin::of(options.user.as_ref(), default_user),
             uts: own(&options.uts),
-            cgroup: own(&options.cgroup),
+            cgroup,
             time: Origin::of(options.time.as_ref(), Origin::Host),
             offsets: options.clock_offsets.unwrap_or_default(),
             pid,

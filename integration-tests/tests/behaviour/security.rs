@@ -100,7 +100,7 @@ async fn the_nodes_mounts_are_had_only_with_privilege_and_only_as_they_are() {
         ..script("true")
     };
     let refused = api.run("joins", by_way).await.unwrap_err();
-    assert!(refused.message().contains("it has the host's mounts"), "{refused:?}");
+    assert!(refused.message().contains("which have to be asked for by themselves"), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

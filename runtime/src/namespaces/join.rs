@@ -41,7 +41,9 @@ impl Joined {
             let failed = |error| (path.display().to_string(), error);
             let namespace = open_one(path, kind).map_err(failed)?;
             if kind == LinuxNamespaceType::Mount {
-                not_the_hosts(&namespace).map_err(failed)?;
+                not_the_hosts(&namespace, "mnt", "mounts").map_err(failed)?;
+            } else if kind == LinuxNamespaceType::User {
+                not_the_hosts(&namespace, "user", "user ids").map_err(failed)?;
             }
             open.push((kind, namespace));
         }
@@ -127,11 +129,11 @@ fn open_one(path: &Path, kind: LinuxNamespaceType) -> io::Result<OwnedFd> {
     }
 }
 
-/// Refuses the supervisor's own mounts by way of somebody who has them: who may have them is another question than who may be joined.
-fn not_the_hosts(mounts: &OwnedFd) -> io::Result<()> {
-    let (joined, ours) = (fstat(mounts)?, fs::metadata("/proc/self/ns/mnt")?);
+/// Refuses the supervisor's own mounts or user ids by way of somebody who has them: who may have them is another question than who may be joined.
+fn not_the_hosts(namespace: &OwnedFd, name: &str, what: &str) -> io::Result<()> {
+    let (joined, ours) = (fstat(namespace)?, fs::metadata(format!("/proc/self/ns/{name}"))?);
     if (joined.st_dev, joined.st_ino) == (ours.dev(), ours.ino()) {
-        return Err(io::Error::other("it has the host's mounts, which have to be asked for by themselves"));
+        return Err(io::Error::other(format!("it has the host's {what}, which have to be asked for by themselves")));
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ impl Namespaces {
     }
 
     fn combinations(&self, spec: &Spec, errors: &mut Vec<String>) {
-        use LinuxNamespaceType::{Mount, Pid, Time, User, Uts};
+        use LinuxNamespaceType::{Cgroup, Mount, Pid, Time, User, Uts};
         let mut refuse = |wrong: bool, text: &str| {
             if wrong {
                 errors.push(text.to_owned());
@@ -114,6 +114,10 @@ impl Namespaces {
         refuse(
             own_ids && matches!(self.source(Mount), Source::Joined(_)),
             "a new user namespace cannot join another's mnt namespace: join its user namespace too",
+        );
+        refuse(
+            own_ids && matches!(self.source(Cgroup), Source::Joined(_)),
+            "a new user namespace cannot join another's cgroup namespace: join its user namespace too",
         );
         let named = spec.hostname().is_some() || spec.domainname().is_some();
         refuse(named && !self.is_new(Uts), "hostname and domainname need a new uts namespace");

@@ -88,7 +88,7 @@ impl SupervisorEnds {
             (1, [b'x', ..], Some(pid)) => Heard::Word(Word::Executing { pid }),
             (1, [b't', ..], _) => match <[OwnedFd; 2]>::try_from(fds) {
                 Ok([master, peer]) => Heard::Terminal(Terminal { master, peer }),
-                Err(_) => Heard::Nothing,
+                Err(_) => return Err(io::Error::other("the terminal came without its descriptors")),
             },
             (5, [b's', a, b, c, d, ..], _) => Heard::Word(Word::Ended { status: i32::from_ne_bytes([a, b, c, d]) }),
             (5, [b'u', a, b, c, d, ..], _) => Heard::Word(Word::Unfit { errno: i32::from_ne_bytes([a, b, c, d]) }),

@@ -143,6 +143,9 @@ fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
     if prepared.enters {
         let given = gate::wait(&prepared.gate)
             .map_err(|error| StartFailure::new("wait for the supervisor to let it in", "", &error))?;
+        if given.len() != prepared.entrances.len() {
+            return Err(StartFailure::new("enter the cgroup", "", &io::Error::other("not every entrance was given")));
+        }
         let mut entered = given.into_iter().zip(prepared.entrances).map(|(given, path)| entrance::enter(given, path));
         entered.try_for_each(|entered| entered.map_err(|error| StartFailure::of_cgroup("enter the cgroup", &error)))?;
     }

@@ -18,11 +18,19 @@ use crate::sys::{self, Resolve};
 
 /// Removes it; one that is not there is fine.
 pub(super) fn remove(directory: &Path) -> io::Result<()> {
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let top = match open(directory, flags, Mode::empty()) {
+    let Some((parent, name)) = directory.parent().zip(directory.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let name = CString::new(name.as_encoded_bytes())?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let opened = open(parent, flags, Mode::empty()).map_err(io::Error::from).and_then(|parent| {
+        // Not into what is mounted on it, either.
+        sys::openat2(parent.as_fd(), &name, libc::O_RDONLY | libc::O_DIRECTORY, Resolve::Beneath)
+    });
+    let top = match opened {
         Ok(top) => top,
-        Err(Errno::ENOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(explain(error)),
     };
     let mut number = 0;
     loop {
@@ -92,7 +100,9 @@ fn names(directory: &OwnedFd) -> io::Result<impl Iterator<Item = io::Result<CStr
 
 fn explain(error: io::Error) -> io::Error {
     match error.raw_os_error() {
-        Some(libc::EXDEV | libc::EBUSY) => io::Error::new(error.kind(), "something is mounted in it: unmount that"),
+        Some(libc::EXDEV | libc::EBUSY) => {
+            io::Error::new(error.kind(), "something is mounted on it or in it: unmount that")
+        }
         _ => error,
     }
 }
@@ -146,6 +156,11 @@ mod tests {
             assert!(refused.to_string().contains("mounted"), "{refused}");
             assert!(volume.join("kept").exists());
             umount2(&tree.join("mnt"), MntFlags::empty()).unwrap();
+            mount(Some(&volume), &tree, none, MsFlags::MS_BIND, none).unwrap();
+            let refused = remove(&tree).unwrap_err();
+            assert!(refused.to_string().contains("mounted"), "{refused}");
+            assert!(volume.join("kept").exists());
+            umount2(&tree, MntFlags::empty()).unwrap();
             remove(&tree).unwrap();
             assert!(!tree.exists());
         });

@@ -17,13 +17,20 @@ const CHUNK: usize = 1 << 16;
 /// Unpacks an archive below `root`, and waits until it is on the disk. With a checksum (64 hexadecimal digits), nothing is unpacked of a file that has another,
 /// and it is looked at again while unpacking, in case somebody writes to the file.
 pub(crate) fn write(mut file: File, root: OwnedFd, bounds: Bounds, sha256: Option<&str>) -> Result<Unpacked, Problem> {
+    // A file of holes, or one that somebody goes on writing to, has an end for us.
+    let length = file.metadata().map_err(unreadable)?.len();
+    if length > bounds.packed() {
+        return Err(Problem::archive(format!(
+            "has {length} bytes, more than its bounds leave room for: max_unpacked_bytes, max_entries"
+        )));
+    }
     if let Some(expected) = sha256 {
-        let mut hashed = Hashed::new(&file, true);
+        let mut hashed = Hashed::new((&file).take(length), true);
         io::copy(&mut hashed, &mut io::sink()).map_err(unreadable)?;
         same(&hashed, expected, "has")?;
         file.rewind().map_err(unreadable)?;
     }
-    let mut hashed = Hashed::new(&mut file, sha256.is_some());
+    let mut hashed = Hashed::new((&mut file).take(length), sha256.is_some());
     let done = entries(&mut hashed, root, bounds)?;
     if let Some(expected) = sha256 {
         io::copy(&mut hashed, &mut io::sink()).map_err(unreadable)?;
@@ -35,7 +42,7 @@ pub(crate) fn write(mut file: File, root: OwnedFd, bounds: Bounds, sha256: Optio
 fn entries(packed: impl Read, root: OwnedFd, bounds: Bounds) -> Result<Unpacked, Problem> {
     let source = unpacked(BufReader::with_capacity(CHUNK, packed)).map_err(unreadable)?;
     let mut reader = Reader::new(BufReader::with_capacity(CHUNK, source), bounds);
-    let mut tree = Tree::new(root);
+    let mut tree = Tree::new(root, bounds.entries);
     let mut done = Unpacked::default();
     while let Some(entry) = reader.next_entry()? {
         let put = tree.put(&entry, &mut reader).map_err(|why| Problem::entry(entry.name.as_bytes(), why))?;

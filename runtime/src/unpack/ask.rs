@@ -4,10 +4,10 @@
 //! of one that was not finished goes with the next attempt, or with the container. `rootfs.of` says whose it is: a store that was lost knows nothing of earlier
 //! containers of the same name.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -140,6 +140,8 @@ pub fn unpack(
     let file = open(&archive.path)?;
     // Only the agent's user gets to it: there may be set-user-ID programs of anybody in an archive.
     DirBuilder::new().recursive(true).mode(0o700).create(paths.state()).map_err(failed("make", paths.state()))?;
+    // Also of one that was there already.
+    fs::set_permissions(paths.state(), Permissions::from_mode(0o700)).map_err(failed("close", paths.state()))?;
     clear(&part)?;
     DirBuilder::new().mode(0o755).create(&part).map_err(failed("make", &part))?;
     match run(binary, archive, file, &part, stop) {

@@ -38,7 +38,8 @@ fn is_zstd(start: &[u8]) -> bool {
     }
 }
 
-/// Frames one after the other; `ruzstd` reads one. Its memory is bounded by the largest window that it takes, 100 MiB.
+/// Frames one after the other; `ruzstd` reads one. It takes windows of up to 100 MiB, and does not bound what one block becomes:
+/// that is for the limit on the process that reads (`process/unpack.rs`).
 struct Zstd<R> {
     packed: R,
     decoder: FrameDecoder,

@@ -215,7 +215,12 @@ impl<R: Read> Reader<R> {
     }
 
     fn entry(&mut self, header: &Header, extended: Extended) -> Result<Entry, Problem> {
-        let given = extended.path.clone().unwrap_or_else(|| header.path_bytes().into_owned());
+        let given = extended
+            .sparse
+            .name
+            .clone()
+            .or_else(|| extended.path.clone())
+            .unwrap_or_else(|| header.path_bytes().into_owned());
         let name = Name::parse(&given).map_err(|why| Problem::entry(&given, why))?;
         let wrong = |what: &str| Problem::entry(&given, format!("has a wrong number as its {what}"));
         let mode = header.mode().map_err(|_| wrong("mode"))? & 0o7777;

@@ -42,6 +42,14 @@ pub struct Bounds {
     pub id: u32,
 }
 
+impl Bounds {
+    /// The most that an archive within these bounds takes, packed or not, bytes: headers and padding of each entry, and what a tape's record is filled up with.
+    fn packed(&self) -> u64 {
+        let headers = self.entries.saturating_mul(8 * BLOCK as u64);
+        self.bytes.saturating_add(headers).saturating_add(16 << 20)
+    }
+}
+
 /// What was made of an archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,9 @@ use std::ffi::CString;
 
 use super::Problem;
 
+/// Most extended attributes of an entry; each new one is looked for among those before.
+const ATTRIBUTES_MAX: usize = 256;
+
 /// What an extended header says of the entry behind it. Of a key that is there twice, the last counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extended {
@@ -35,6 +38,8 @@ pub(super) struct Sparse {
     major: Option<u64>,
     minor: Option<u64>,
     pub(super) size: Option<u64>,
+    /// The file's name; `path` is then a made up one, wherever it stands.
+    pub(super) name: Option<Vec<u8>>,
     older: bool,
 }
 
@@ -43,7 +48,7 @@ impl Sparse {
     pub(super) fn has_map(&self) -> Result<bool, &'static str> {
         match (self.major, self.minor) {
             (Some(1), Some(0)) if self.size.is_some() => Ok(true),
-            (None, None) if !self.older && self.size.is_none() => Ok(false),
+            (None, None) if !self.older && self.size.is_none() && self.name.is_none() => Ok(false),
             _ => Err("has holes in a format that is not supported; make the archive with `tar --sparse-version=1.0`"),
         }
     }
@@ -82,32 +87,35 @@ impl Extended {
                 let wrong = || Problem::archive("has an extended header (PAX) whose mtime is no time");
                 self.modified = Some(time(value).ok_or_else(wrong)?);
             }
-            // The name of a file with holes; `path` is then a made up one.
-            b"GNU.sparse.name" => self.path = Some(value.to_vec()),
+            b"GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
             b"GNU.sparse.major" => self.sparse.major = Some(number("GNU.sparse.major")?),
             b"GNU.sparse.minor" => self.sparse.minor = Some(number("GNU.sparse.minor")?),
             b"GNU.sparse.realsize" => self.sparse.size = Some(number("GNU.sparse.realsize")?),
             key if key.starts_with(b"GNU.sparse.") => self.sparse.older = true,
-            key => self.attribute(key, value),
+            key => self.attribute(key, value)?,
         }
         Ok(())
     }
 
     /// What belongs to a security module or a file system of where the archive was made means nothing here, and is left out.
-    fn attribute(&mut self, key: &[u8], value: &[u8]) {
+    fn attribute(&mut self, key: &[u8], value: &[u8]) -> Result<(), Problem> {
         let foreign = key.starts_with(b"SCHILY.acl.") || key.starts_with(b"RHT.");
         let Some(name) = key.strip_prefix(b"SCHILY.xattr.") else {
             self.left_out = self.left_out.saturating_add(u64::from(foreign));
-            return;
+            return Ok(());
         };
         let kept = name == b"security.capability" || (name.starts_with(b"user.") && name.len() > 5);
         match CString::new(name) {
             Ok(name) if kept => {
                 self.attributes.retain(|(known, _)| *known != name);
+                if self.attributes.len() >= ATTRIBUTES_MAX {
+                    return Err(Problem::archive("has an entry of more than 256 extended attributes"));
+                }
                 self.attributes.push((name, value.to_vec()));
             }
             Ok(_) | Err(_) => self.left_out = self.left_out.saturating_add(1),
         }
+        Ok(())
     }
 }
 
@@ -158,9 +166,15 @@ mod tests {
             ("SCHILY.xattr.security.selinux", "x"),
             ("SCHILY.acl.access", "x"),
             ("comment", "x"),
+            ("GNU.sparse.name", "d/with holes"),
+            ("path", "a=b\nc"),
         ]);
         let found = found.unwrap();
         assert_eq!((found.path.as_deref(), found.uid), (Some(&b"a=b\nc"[..]), Some(70_000)));
+        assert_eq!(found.sparse.name.as_deref(), Some(&b"d/with holes"[..]));
+        let many: Vec<_> = (0..257).map(|number| format!("SCHILY.xattr.user.{number}")).collect();
+        let many: Vec<_> = many.iter().map(|key| (key.as_str(), "")).collect();
+        assert!(read(&many[..256]).is_ok() && read(&many).is_err());
         assert_eq!(found.modified, Some(Time { seconds: -2, nanos: 750_000_000 }));
         assert_eq!((found.attributes, found.left_out), (vec![(c"user.a".to_owned(), b"2".to_vec())], 2));
     }

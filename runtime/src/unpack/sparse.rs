@@ -10,6 +10,8 @@ use super::{BLOCK, Problem, fill};
 
 /// Most pieces of one file; a map of them takes 4 MiB.
 const PIECES: usize = 1 << 18;
+/// Most blocks of a map behind a header: a block without a piece in it counts too.
+const BLOCKS: usize = 1 << 14;
 /// Longest number in a map, digits.
 const DIGITS: usize = 20;
 
@@ -29,7 +31,12 @@ pub(super) fn of_header(header: &Header, reader: &mut impl Read) -> Result<(Vec<
     let mut pieces = Vec::new();
     add(&mut pieces, &gnu.sparse)?;
     let mut more = gnu.is_extended();
+    let mut blocks = 0;
     while more {
+        blocks += 1;
+        if blocks > BLOCKS {
+            return Err(Problem::archive("has a map of a sparse file in more than 16384 blocks"));
+        }
         let mut block = GnuExtSparseHeader::new();
         fill(reader, block.as_mut_bytes())?;
         add(&mut pieces, block.sparse())?;
@@ -102,4 +109,30 @@ pub(super) fn check(pieces: &[Piece], size: u64, stored: u64) -> Result<(), &'st
         sum = sum.saturating_add(piece.length);
     }
     if sum == stored { Ok(()) } else { Err("has a map that is not that of its content") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    /// Blocks without a piece in them, each of which says that there is another.
+    struct Endless;
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            buffer.fill(0);
+            buffer[504] = 1;
+            Ok(buffer.len())
+        }
+    }
+
+    #[test]
+    fn a_map_without_an_end_is_refused() {
+        let mut header = Header::new_gnu();
+        header.as_gnu_mut().unwrap().isextended = [1];
+        let refused = of_header(&header, &mut Endless).unwrap_err().to_string();
+        assert_eq!(refused, "the archive has a map of a sparse file in more than 16384 blocks");
+    }
 }

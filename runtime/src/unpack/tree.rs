@@ -40,6 +40,9 @@ impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
 pub(super) struct Tree {
     root: OwnedFd,
     buffer: Vec<u8>,
+    /// Directories that no entry named, a count, and how many there may be.
+    implied: u64,
+    most: u64,
 }
 
 /// What became of an entry.
@@ -52,8 +55,9 @@ pub(super) enum Put {
 }
 
 impl Tree {
-    pub(super) fn new(root: OwnedFd) -> Self {
-        Self { root, buffer: vec![0; 1 << 16] }
+    /// Of at most so many directories that no entry names: one entry has room for thousands of them in its path.
+    pub(super) fn new(root: OwnedFd, most: u64) -> Self {
+        Self { root, buffer: vec![0; 1 << 16], implied: 0, most }
     }
 
     /// Writes an entry, over one that was there before. `stored` gives what the archive has of a file.
@@ -92,7 +96,7 @@ impl Tree {
     }
 
     /// Opens a directory below the root.
-    fn open(&self, path: &CStr, missing: Missing) -> Outcome<OwnedFd> {
+    fn open(&mut self, path: &CStr, missing: Missing) -> Outcome<OwnedFd> {
         match sys::openat2(self.root.as_fd(), path, libc::O_RDONLY | libc::O_DIRECTORY, Resolve::Beneath) {
             Ok(found) => Ok(found),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) && missing == Missing::Make => self.make(path),
@@ -105,7 +109,7 @@ impl Tree {
     }
 
     /// Makes what is missing of a path, as directories that anybody can read.
-    fn make(&self, path: &CStr) -> Outcome<OwnedFd> {
+    fn make(&mut self, path: &CStr) -> Outcome<OwnedFd> {
         let bytes = path.to_bytes();
         let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         let mut at = self.open(c".", Missing::Refuse)?;
@@ -113,8 +117,12 @@ impl Tree {
         for end in ends.chain([bytes.len()]) {
             let name = CString::new(bytes.get(from..end).unwrap_or_default()).during("make its directory")?;
             match mkdirat(&at, name.as_c_str(), Mode::from_bits_truncate(0o755)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
+                Ok(()) => self.implied = self.implied.saturating_add(1),
+                Err(Errno::EEXIST) => {}
                 Err(error) => return Err(error).during("make its directory"),
+            }
+            if self.implied > self.most {
+                return Err(format!("needs more than {} directories that are no entries (max_entries)", self.most));
             }
             let so_far = CString::new(bytes.get(..end).unwrap_or_default()).during("make its directory")?;
             at = self.open(&so_far, Missing::Refuse)?;
@@ -169,7 +177,7 @@ impl Tree {
         Ok(())
     }
 
-    fn link(&self, parent: &OwnedFd, name: &CStr, own: &Name, target: &Name) -> Outcome<u64> {
+    fn link(&mut self, parent: &OwnedFd, name: &CStr, own: &Name, target: &Name) -> Outcome<u64> {
         let Some((target_parent, target_name)) = target.split().filter(|_| own != target) else {
             return Err("is a link to itself, or to the root".to_owned());
         };

@@ -115,6 +115,11 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "must be that container's or HOST when mount is another container's",
     );
     refuse(
+        found.user.is_private() && matches!(found.cgroup, Origin::Container(_)),
+        "spec.namespaces.user",
+        "must be that container's or HOST when cgroup is another container's",
+    );
+    refuse(
         !spec.hostname.is_empty() && !found.uts.is_private(),
         "spec.hostname",
         "needs a PRIVATE uts namespace: the name belongs to whoever it is shared with",

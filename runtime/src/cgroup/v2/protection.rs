@@ -1,7 +1,10 @@
 //! `memory.low` and `memory.min` protect a group no further than its parents are protected (cgroup-v2.rst), so what containers ask for is summed up in
 //! the groups above them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
 
 use super::V2;
 use crate::cgroup::{CgroupError, Controller, Effective, Resources, file};
@@ -17,6 +20,7 @@ pub(super) fn hand_up(side: &V2, asked: &Resources, before: Option<&Effective>) 
     if !side.has(Controller::Memory) || !(protects(asked) || before.is_some_and(protects)) {
         return Ok(());
     }
+    let _turn = turn(side)?;
     for (name, field) in FILES {
         let mut asked = 0;
         for (position, group) in above(side).into_iter().enumerate() {
@@ -50,11 +54,24 @@ pub(super) fn take_back(side: &V2) -> Result<(), CgroupError> {
         return Ok(());
     }
     for (name, _) in FILES {
-        if value(&parent, name)?.is_some_and(|has| has > 0) {
-            file::write(&parent, name, &sum(&parent, name)?.to_string())?;
+        if value(&parent, name)?.is_none_or(|has| has == 0) {
+            continue;
+        }
+        let _turn = turn(side)?;
+        let left = sum(&parent, name)?;
+        if value(&parent, name)? != Some(left) {
+            file::write(&parent, name, &left.to_string())?;
         }
     }
     Ok(())
+}
+
+/// Held while a sum is taken and written: another container's supervisor may do the same at this moment.
+fn turn(side: &V2) -> Result<Option<Flock<File>>, CgroupError> {
+    let Some(parent) = above(side).into_iter().next() else { return Ok(None) };
+    let failed = |source| CgroupError::Read { path: parent.clone(), source };
+    let directory = File::open(&parent).map_err(failed)?;
+    Flock::lock(directory, FlockArg::LockExclusive).map(Some).map_err(|(_, error)| failed(error.into()))
 }
 
 fn is_ours(side: &V2, group: &Path) -> bool {

@@ -182,7 +182,13 @@ impl Container {
         let sent = match (scope, &self.main) {
             // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
             (Scope::All, _) if signal == SIGKILL && parts.own_pids => send(&parts.init, signal),
-            (Scope::All, _) if signal == SIGKILL => parts.cgroup.kill_once().map_err(|error| error.to_string()),
+            (Scope::All, main) if signal == SIGKILL => {
+                // Until it has entered its cgroup, the first process is not among those in it.
+                if main.is_none() {
+                    let _ = send(&parts.init, signal);
+                }
+                parts.cgroup.kill_once().map_err(|error| error.to_string())
+            }
             (Scope::All, _) => self.signal_all(signal, parts),
             (Scope::Main, Some(main)) => send(main, signal),
             (Scope::Main, None) if signal == SIGKILL => send(&parts.init, signal),
@@ -210,8 +216,8 @@ impl Container {
             match parts.ends.word() {
                 Ok(Heard::Word(Word::Executing { pid })) => {
                     self.status.main_pid = Some(pid);
-                    // Where there is no descriptor left now, there may be one when it is needed.
-                    self.main = sys::pidfd_open(pid).ok();
+                    // It may have ended, and its PID be another's. Where there is no descriptor left now, there may be one when it is needed.
+                    self.main = member(pid, parts);
                 }
                 Ok(Heard::Word(Word::Ended { status })) => self.ended = Some(status),
                 Ok(Heard::Word(Word::Unfit { errno })) => {
@@ -226,7 +232,15 @@ impl Container {
                     }
                 }
                 Ok(Heard::Nothing) => return,
-                Ok(Heard::Closed) | Err(_) => return self.events.remove(&parts.ends.status),
+                Ok(Heard::Closed) => return self.events.remove(&parts.ends.status),
+                Err(error) => {
+                    if self.started.is_none() {
+                        // What was lost may be the terminal, without which it cannot go on.
+                        self.failure = Some(StartFailure::new("hear from the first process", "", &error));
+                        let _ = send(&parts.init, SIGKILL);
+                    }
+                    return self.events.remove(&parts.ends.status);
+                }
             }
         }
     }

@@ -178,8 +178,13 @@ impl Container {
                 self.incidents.oom.announced();
             }
             // The file has changed: what it counts has been counted.
-            Some(OomEvent { fd, kind: OomEventKind::File }) => drop(nix::sys::uio::pread(fd, &mut self.buffer, 0)),
-            None => {}
+            Some(OomEvent { fd, kind: OomEventKind::File })
+                if nix::sys::uio::pread(fd, &mut self.buffer, 0).is_err() =>
+            {
+                // The cgroup was removed under us, and would be announced for ever.
+                self.events.remove(fd);
+            }
+            Some(OomEvent { kind: OomEventKind::File, .. }) | None => {}
         }
         self.look_for_oom_kills();
     }
