@@ -241,7 +241,8 @@ mod tests {
             spec.hostname = "x".into();
             spec.set_network(v1::NetworkMode::Host);
         });
-        let expected = ["ipc", "cgroup", "network", "network", "clock_offsets.monotonic", "mount", "user", "user"];
+        let expected =
+            ["ipc", "cgroup", "network", "network", "clock_offsets.monotonic", "mount", "user", "user", "user"];
         let mut expected: Vec<String> = expected.iter().map(|field| format!("spec.namespaces.{field}")).collect();
         expected.extend(["spec.hostname".to_owned(), "spec.namespaces.clock_offsets".to_owned()]);
         assert_eq!(found, expected);
