@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use oci_spec::runtime::{LinuxNamespaceType, Mount, Root, Spec};
 
 use super::{console, options};
+use crate::sys;
 
 /// Most mounts of a container.
 const MOUNTS_MAX: usize = 1024;
@@ -76,10 +77,22 @@ fn problems(mount: &Mount) -> Vec<String> {
                 problems.push("the source of a bind must be an absolute path, without '..'".to_owned());
             }
         }
+        Ok(options) if kind == "cgroup" && !has_only_attributes(&options) => problems
+            .push("a mount of type cgroup takes only the options of one mount, such as ro and nosuid".to_owned()),
         Ok(_) if kind == "none" => problems.push("a mount that is no bind must have a type".to_owned()),
         Ok(_) => {}
     }
     problems
+}
+
+/// What is mounted there is several file systems on v1: no word is for all of them but those that every mount has.
+fn has_only_attributes(options: &options::Options) -> bool {
+    let none = sys::MountAttributes::default();
+    options.data.is_empty()
+        && options.superblock.is_empty()
+        && options.propagation.is_empty()
+        && !options.copy_up
+        && (options.recursive.set, options.recursive.clear) == (none.set, none.clear)
 }
 
 /// Whether a mount may lie in `/proc` at this place.
@@ -121,6 +134,9 @@ mod tests {
             r#"{"destination": "/a", "source": "/x/../y", "options": ["rbind"]}"#,
             r#"{"destination": "/a", "options": ["bind"]}"#,
             r#"{"destination": "/a", "source": "/x", "options": ["bind", "create=dir"]}"#,
+            r#"{"destination": "/a", "type": "cgroup", "options": ["rro"]}"#,
+            r#"{"destination": "/a", "type": "cgroup", "options": ["rshared"]}"#,
+            r#"{"destination": "/a", "type": "cgroup", "options": ["nsdelegate"]}"#,
         ] {
             assert_eq!(refused(bad).len(), 1, "{bad}: {:?}", refused(bad));
         }
@@ -128,6 +144,7 @@ mod tests {
             r#"{"destination": "/proc", "type": "proc"}"#,
             r#"{"destination": "/proc/meminfo", "source": "/x", "options": ["bind", "ro"]}"#,
             r#"{"destination": "/a", "type": "tmpfs", "options": ["tmpcopyup", "size=1k"]}"#,
+            r#"{"destination": "/a", "type": "cgroup", "options": ["ro", "nosuid", "noexec", "nodev", "relatime"]}"#,
         ] {
             assert_eq!(refused(good), Vec::<String>::new(), "{good}");
         }
