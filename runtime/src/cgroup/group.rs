@@ -95,12 +95,6 @@ impl Cgroup {
         })
     }
 
-    /// Whether it has such a part on this host.
-    #[must_use]
-    pub fn has_part(&self, part: Part) -> bool {
-        self.part(part).next().is_some()
-    }
-
     fn part(&self, part: Part) -> impl Iterator<Item = &dyn Backend> {
         self.sides().filter(move |side| side.is_born_into() == (part == Part::BornInto))
     }
@@ -170,8 +164,8 @@ impl Cgroup {
         Ok(all)
     }
 
-    /// The files that the container's first process enters through, where it is not cloned into it ([`Cgroup::dir_fd`]). They are there once
-    /// [`Part::Entered`] has been made.
+    /// The files that the container's first process enters through, where it is not cloned into it ([`Cgroup::dir_fd`]); none where there is
+    /// nothing to enter. They are there once [`Part::Entered`] has been made.
     #[must_use]
     pub fn entrances(&self) -> Vec<PathBuf> {
         self.sides.iter().flat_map(|side| side.entrances()).collect()

@@ -42,10 +42,8 @@ pub(super) struct Prepared<'a> {
     pub(super) joined_mounts: Option<&'a OwnedFd>,
     /// The cgroup namespace to join, if it is another container's.
     pub(super) joined_cgroup: Option<&'a OwnedFd>,
-    /// The files through which it enters its cgroup,
+    /// The files through which it enters its cgroup, where it was not born there; it is given them once they are there and every limit is confirmed.
     pub(super) entrances: &'a [PathBuf],
-    /// if it was not born there; it is given them once they are there and every limit is confirmed.
-    pub(super) enters: bool,
     pub(super) v1_controllers: Vec<String>,
     /// Where to wait for ids and mounts,
     pub(super) gate: OwnedFd,
@@ -140,7 +138,7 @@ fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
 
 /// On v1; on v2 it was cloned into it. As late as this, so that the set-up is not charged to the container.
 fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
-    if prepared.enters {
+    if !prepared.entrances.is_empty() {
         let given = gate::wait(&prepared.gate)
             .map_err(|error| StartFailure::new("wait for the supervisor to let it in", "", &error))?;
         if given.len() != prepared.entrances.len() {

@@ -70,9 +70,8 @@ fn launch(
     // Limits first, so that nothing of the container's ever runs without them. What the clone enters by itself is made while it makes its mounts, before
     // which it does not need it (ADR 11).
     cgroup.make(Part::BornInto, resources).map_err(of_cgroup("make the cgroup"))?;
-    let enters = cgroup.has_part(Part::Entered);
-    let born_limited = if enters { None } else { Some(limit(plan, cgroup, resources)?) };
     let entrances = cgroup.entrances();
+    let born_limited = if entrances.is_empty() { Some(limit(plan, cgroup, resources)?) } else { None };
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
@@ -90,7 +89,6 @@ fn launch(
         joined_mounts: joined.get(LinuxNamespaceType::Mount),
         joined_cgroup: joined.get(LinuxNamespaceType::Cgroup),
         entrances: &entrances,
-        enters,
         v1_controllers: v1_mounts(hierarchies),
         gate: child_gate,
         waits,
