@@ -16,7 +16,7 @@ pub fn unpacked<'a, R: BufRead + 'a>(mut packed: R) -> io::Result<Box<dyn Read +
         return Ok(Box::new(MultiGzDecoder::new(packed)));
     }
     if is_zstd(start) {
-        return Ok(Box::new(Zstd { packed, decoder: FrameDecoder::new(), in_frame: false }));
+        return Ok(Box::new(Zstd { packed, decoder: FrameDecoder::new(), in_frame: false, failed: false }));
     }
     for (magic, name) in
         [(&b"\xFD7zXZ\0"[..], "xz"), (b"BZh", "bzip2"), (b"\x04\x22\x4D\x18", "lz4"), (b"PK\x03\x04", "zip")]
@@ -39,11 +39,12 @@ fn is_zstd(start: &[u8]) -> bool {
 }
 
 /// Frames one after the other; `ruzstd` reads one. It takes windows of up to 100 MiB, and does not bound what one block becomes:
-/// that is for the limit on the process that reads (`process/unpack.rs`).
+/// that is for the limit on the process that reads (`process/unpack.rs`). A decoder that has failed is in no state to go on, and is not asked to.
 struct Zstd<R> {
     packed: R,
     decoder: FrameDecoder,
     in_frame: bool,
+    failed: bool,
 }
 
 impl<R: BufRead> Zstd<R> {
@@ -74,10 +75,8 @@ impl<R: BufRead> Zstd<R> {
         }
         Ok(())
     }
-}
 
-impl<R: BufRead> Read for Zstd<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn decoded(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if !self.in_frame {
                 if !self.begin()? {
@@ -92,6 +91,17 @@ impl<R: BufRead> Read for Zstd<R> {
                 decoded.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
             }
         }
+    }
+}
+
+impl<R: BufRead> Read for Zstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.failed {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it cannot be unpacked beyond an error"));
+        }
+        let read = self.decoded(buffer);
+        self.failed = read.is_err();
+        read
     }
 }
 
@@ -137,6 +147,18 @@ mod tests {
             let middle = damaged.len() / 2;
             damaged[middle] ^= 0x55;
             assert!(read(&damaged).is_err(), "{program}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_beyond_an_error() {
+        // Found by the fuzzer: the decoder keeps half of a table that it has refused, and uses it if it is asked again.
+        let packed = include_bytes!("../../../fuzz/corpus/archive/zstd-table-of-nothing");
+        let mut reader = unpacked(&packed[..]).unwrap();
+        let read = std::iter::repeat_with(|| reader.read(&mut [0; 64])).find(Result::is_err);
+        assert!(read.is_some());
+        for _ in 0..3 {
+            assert!(reader.read(&mut [0; 64]).is_err());
         }
     }
 
