@@ -169,7 +169,7 @@ impl Hierarchies {
     /// # Errors
     /// [`CgroupError::Read`] when there is no such cgroup. Beside v1 it may be absent: then nothing comes from v2.
     pub fn below(mut self, base: &str) -> Result<Self, CgroupError> {
-        if let Some(v2) = &self.v2 {
+        if let Some(v2) = self.v2.as_ref().filter(|_| base != self.base) {
             let directory = v2.join(base);
             self.base = base.to_owned();
             self.v2_controllers = match self.version() {

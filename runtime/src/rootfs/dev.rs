@@ -35,7 +35,8 @@ pub(super) fn populate(inside: &Inside, spec: &Spec, ids: Option<&Ids>) -> Outco
     for (name, major, minor) in DEVICES {
         let path = Path::new("/dev").join(name);
         let mode = Mode::from_bits_truncate(0o666);
-        make(inside, &Device { path, kind: SFlag::S_IFCHR, major, minor, mode, uid: root, gid: group })?;
+        let device = Device { path, kind: SFlag::S_IFCHR, major, minor, mode, uid: root, gid: group };
+        make_in(&dev, inside, &device)?;
     }
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).during("make the link", name)?;
@@ -64,16 +65,20 @@ fn own(directory: &OwnedFd, name: &OsStr, uid: u32, gid: u32) -> nix::Result<()>
     fchownat(directory, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
-/// Makes a node. One that is there must be the same device, and gets the owner and mode that are asked for.
+/// Makes a node, and the directories above it.
 fn make(inside: &Inside, device: &Device) -> Outcome<()> {
+    make_in(&inside.target(device.directory(), Kind::Directory)?, inside, device)
+}
+
+/// Makes a node in its directory. One that is there must be the same device, and gets the owner and mode that are asked for.
+fn make_in(directory: &OwnedFd, inside: &Inside, device: &Device) -> Outcome<()> {
     let stage = "make the device";
     let subject = || device.path.display();
-    let directory = inside.target(device.directory(), Kind::Directory)?;
     let name = device.path.file_name().unwrap_or_default();
     let number = makedev(device.major.into(), device.minor.into());
-    match mknodat(&directory, name, device.kind, device.mode, number) {
+    match mknodat(directory, name, device.kind, device.mode, number) {
         Err(nix::Error::EEXIST) => {
-            let found = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).during(stage, subject())?;
+            let found = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).during(stage, subject())?;
             let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
             if kind != device.kind || (kind != SFlag::S_IFIFO && found.st_rdev != number) {
                 return Err(failure(stage, &device.path, "something else is there already"));
@@ -82,7 +87,7 @@ fn make(inside: &Inside, device: &Device) -> Outcome<()> {
         }
         made => made.during(stage, subject())?,
     }
-    own(&directory, name, device.uid, device.gid).during(stage, subject())
+    own(directory, name, device.uid, device.gid).during(stage, subject())
 }
 
 /// By a path that leads to the node itself: opening a device would do something, and fchmod(2) takes no descriptor that only points (open(2), O_PATH).

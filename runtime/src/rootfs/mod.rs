@@ -32,6 +32,7 @@ use crate::sys;
 pub(crate) use check::check;
 pub(crate) use console::{Terminal, is_asked as asks_for_a_terminal};
 pub(crate) use device::check as check_devices;
+use mask::When;
 pub(crate) use mount::Step;
 
 /// A step of the set-up that failed.
@@ -173,6 +174,8 @@ pub(crate) fn build(plan: &Plan, namespaces: &Namespaces, scratch: &Path, given:
             terminal = Some(console::make(&inside, &plan.spec)?);
         }
     }
+    // What can be done before the container's cgroup is there: somebody else makes it meanwhile.
+    mask::apply(&inside, &plan.spec, When::Early)?;
     Ok(Root {
         inside,
         terminal,
@@ -180,21 +183,14 @@ pub(crate) fn build(plan: &Plan, namespaces: &Namespaces, scratch: &Path, given:
     })
 }
 
-/// Everything else, and in: the cgroup mount (its root is the cgroup this process is in by now), masks, pivot.
+/// Everything else, and in: the cgroup mount (its root is the cgroup this process is in by now), what is masked of it, pivot.
 pub(crate) fn enter(root: Root, spec: &Spec, v1_controllers: &[String]) -> Outcome<()> {
     for mount in spec.mounts().iter().flatten().filter(|mount| is_cgroup(mount)) {
         mount::cgroup(&root.inside, mount, v1_controllers)?;
     }
-    let linux = spec.linux().as_ref();
-    let mut masks = mask::Masks::new(&root.inside);
-    for path in linux.and_then(|linux| linux.masked_paths().as_ref()).into_iter().flatten() {
-        masks.hide(path)?;
-    }
-    for path in linux.and_then(|linux| linux.readonly_paths().as_ref()).into_iter().flatten() {
-        mask::make_readonly(&root.inside, path)?;
-    }
+    mask::apply(&root.inside, spec, When::Late)?;
     root.inside.pivot(root.readonly)?;
-    let word = linux.and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
+    let word = spec.linux().as_ref().and_then(|linux| linux.rootfs_propagation().as_deref()).unwrap_or_default();
     match options::propagation(word) {
         // Only now: before, "shared" would have let the mounts of the set-up reach the host. Its peers are namespaces made from this one.
         Some(propagation) => attach::propagate("/", propagation).during("set the propagation of", "/"),

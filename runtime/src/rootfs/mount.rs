@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, openat};
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, fstat};
+use nix::sys::stat::{Mode, SFlag, fstat, mkdirat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use oci_spec::runtime::{LinuxNamespaceType, Mount};
@@ -161,7 +161,7 @@ fn on_host(path: &Path) -> Outcome<OwnedFd> {
     sys::openat2(root.as_fd(), &text, libc::O_PATH, sys::Resolve::InRoot).during(stage, path.display())
 }
 
-fn kind_of(fd: &OwnedFd) -> nix::Result<Kind> {
+pub(super) fn kind_of(fd: &OwnedFd) -> nix::Result<Kind> {
     let format = SFlag::from_bits_truncate(fstat(fd)?.st_mode) & SFlag::S_IFMT;
     Ok(if format == SFlag::S_IFDIR { Kind::Directory } else { Kind::File })
 }
@@ -170,21 +170,26 @@ fn kind_of(fd: &OwnedFd) -> nix::Result<Kind> {
 pub(super) fn cgroup(inside: &Inside, given: &Mount, v1_controllers: &[String]) -> Outcome<()> {
     let destination = given.destination();
     let flags = attach::flags(parse(given)?.attributes.set);
-    let onto = |path: &Path, source: Option<&str>, kind: Option<&str>, flags, data: Option<&str>| {
-        let found = inside.target(path, Kind::Directory)?;
-        let subject = format!("{} ({})", path.display(), kind.unwrap_or("read-only"));
-        mount(source, proc_path(&found).as_str(), kind, flags, data).during("mount", subject)
+    let onto = |place: &OwnedFd, kind: &str, flags, data: Option<&str>| {
+        let source = if kind == "tmpfs" { kind } else { "cgroup" };
+        let subject = format!("{} ({kind} {})", destination.display(), data.unwrap_or_default());
+        mount(Some(source), proc_path(place).as_str(), Some(kind), flags, data).during("mount", subject.trim_end())
     };
+    let place = inside.target(destination, Kind::Directory)?;
     if v1_controllers.is_empty() {
-        return onto(destination, Some("cgroup"), Some("cgroup2"), flags, NONE);
+        return onto(&place, "cgroup2", flags, NONE);
     }
-    let tmpfs = flags - MsFlags::MS_RDONLY;
-    onto(destination, Some("tmpfs"), Some("tmpfs"), tmpfs, Some("mode=755,size=64k,nr_inodes=64"))?;
+    onto(&place, "tmpfs", flags - MsFlags::MS_RDONLY, Some("mode=755,size=64k,nr_inodes=64"))?;
+    // Nobody else has been in there.
+    let above = inside.target(destination, Kind::Directory)?;
     for controllers in v1_controllers {
-        let path = destination.join(controllers);
-        onto(&path, Some("cgroup"), Some("cgroup"), flags, Some(controllers))?;
+        let name = controllers.as_str();
+        let made = mkdirat(&above, name, Mode::from_bits_truncate(0o755))
+            .and_then(|()| openat(&above, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()));
+        onto(&made.during("make the mount point", destination.join(name).display())?, "cgroup", flags, Some(name))?;
     }
-    onto(destination, NONE, NONE, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags, NONE)
+    let readonly = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | flags;
+    mount(NONE, proc_path(&above).as_str(), NONE, readonly, NONE).during("make read-only", destination.display())
 }
 
 /// Makes a mount read-only, or its devices open nothing. mount_setattr(2) changes nothing else; a remount states all flags, and clears what it leaves out.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::SuperviseError;
@@ -22,6 +21,8 @@ use crate::process::say::{say, say_error};
 use crate::sys;
 
 const SIGKILL: i32 = 9;
+/// For the thread that removes the cgroup, bytes.
+const REMOVAL_STACK: usize = 256 << 10;
 /// Taken from a pipe at a time; as much as a pipe holds by default (pipe(7)).
 const CHUNK: usize = 64 << 10;
 /// How long until a refused exit record is tried again, at first and at most.
@@ -46,7 +47,6 @@ pub(super) struct Container {
     pub(super) asked_to_kill: bool,
     pub(super) incidents: IncidentWatch,
     pub(super) freezer: FreezerWatch,
-    cgroup: Option<Rc<Cgroup>>,
 }
 
 impl Container {
@@ -83,7 +83,6 @@ impl Container {
             asked_to_kill: false,
             incidents: IncidentWatch::default(),
             freezer: FreezerWatch::default(),
-            cgroup: None,
         })
     }
 
@@ -120,9 +119,29 @@ impl Container {
                 break status;
             }
         };
-        self.finish(&parts, wait_status);
-        self.cgroup = Some(parts.cgroup);
+        let (outcome, totals) = self.finish(&parts, wait_status);
+        let cgroup = parts.cgroup.clone();
+        drop(parts);
+        self.record_and_remove(outcome, totals, &cgroup);
         Ok(())
+    }
+
+    /// The last two steps, side by side: the one waits for the disk, the other for the kernel, and neither for the other.
+    fn record_and_remove(&mut self, outcome: Outcome, totals: Totals, cgroup: &Cgroup) {
+        let ours = self.is_ours();
+        let remove = || {
+            // What cannot be removed is the agent's to try again.
+            if ours && let Err(error) = cgroup.remove() {
+                say_error(&error);
+            }
+        };
+        std::thread::scope(|scope| {
+            let removal = std::thread::Builder::new().stack_size(REMOVAL_STACK).spawn_scoped(scope, remove);
+            self.record(outcome, totals);
+            if removal.is_err() {
+                remove();
+            }
+        });
     }
 
     fn handle(&mut self, source: Source, parts: &Parts) {
@@ -263,7 +282,8 @@ impl Container {
         }
     }
 
-    fn finish(&mut self, parts: &Parts, init: i32) {
+    /// Takes everything in that the end has left; how it ended.
+    fn finish(&mut self, parts: &Parts, init: i32) -> (Outcome, Totals) {
         self.hear(parts);
         if self.failure.is_none() && self.started.is_none() {
             self.executed_or_failed(parts);
@@ -279,8 +299,7 @@ impl Container {
         let totals = parts.cgroup.totals().unwrap_or_default();
         let kills = totals.oom_kills.unwrap_or(self.status.oom_kills);
         self.last_incidents(kills);
-        let outcome = self.outcome(init, kills);
-        self.record(outcome, totals);
+        (self.outcome(init, kills), totals)
     }
 
     fn outcome(&self, init: i32, oom_kills: u64) -> Outcome {
@@ -342,23 +361,20 @@ impl Container {
         self.clients.tell(&self.status);
     }
 
-    /// Leaves nothing in the kernel. What cannot be removed is the agent's to try again.
-    ///
-    /// The control socket goes last: as long as an agent can connect, it waits for this process to leave before it touches the cgroup, so a
-    /// supervisor that is late never removes the cgroup of the next attempt. Should an agent have gone on all the same, what is there is not ours.
+    /// Lets go of the control socket, which goes last: as long as an agent can connect, it waits for this process to leave before it touches the cgroup, so
+    /// a supervisor that is late never removes the cgroup of the next attempt.
     pub(super) fn leave(&mut self) {
-        let marker = std::fs::read_to_string(self.paths.launch_marker());
-        let ours = marker.is_ok_and(|attempt| attempt == self.status.attempt.to_string());
-        if let Some(cgroup) = self.cgroup.take().filter(|_| ours)
-            && let Err(error) = cgroup.remove()
-        {
-            say_error(&error);
-        }
         // Who has connected meanwhile is told the end; who comes later finds the record on disk.
         while self.clients.accept(&self.status).is_ok() {}
-        if ours {
+        if self.is_ours() {
             let _ = std::fs::remove_file(self.paths.control_socket());
         }
+    }
+
+    /// Whether what is there is of this attempt. Should an agent have gone on all the same, it is not.
+    fn is_ours(&self) -> bool {
+        let marker = std::fs::read_to_string(self.paths.launch_marker());
+        marker.is_ok_and(|attempt| attempt == self.status.attempt.to_string())
     }
 }
 
