@@ -173,6 +173,10 @@ async fn find_host(config: &Config, load: &Load) -> anyhow::Result<(Host, Option
     let runtime = Arc::new(runtime);
     let established = placement::establish(config, hierarchies, &runtime).await;
     let Established { placed, hierarchies, holder } = established.context("place the containers' cgroups")?;
+    // Only now: it is where it stays, and supervisors are where it is.
+    if let Err(error) = runtime.prepare() {
+        tracing::warn!(%error, "make the template of supervisors; the first start tries again");
+    }
     let host = Host {
         run_dir: config.run_dir.clone(),
         state_dir: config.state_dir.clone(),

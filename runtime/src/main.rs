@@ -1,4 +1,4 @@
-//! `tweendeck-runtime`: the supervisor of one container, the process that unpacks an archive for one, or the one that holds the scope of all. Started by the agent, not by people.
+//! `tweendeck-runtime`: the supervisor of one container, the template of all of them, the process that unpacks an archive for one, or the one that holds the scope of all. Started by the agent, not by people.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use tweendeck_runtime::process;
 
 const USAGE: &str =
-    "usage: tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
+    "usage: tweendeck-runtime template ROOM_FOR_A_TITLE   (standard input: the agent's socket)
+       tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
        tweendeck-runtime hold
        tweendeck-runtime unpack BYTES ENTRIES HIGHEST_ID [SHA256]   (standard input: the archive; it goes to the working directory)
        tweendeck-runtime --version";
@@ -17,6 +18,10 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match arguments.as_slice() {
         [verb, run, state] if verb == "supervise" => match process::supervise(run.into(), state.into()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        [verb, _room] if verb == "template" => match process::template() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },

@@ -89,7 +89,7 @@ impl Tar {
 struct Place {
     dir: tempfile::TempDir,
     paths: Paths,
-    binary: Arc<RuntimeBinary>,
+    binary: &'static RuntimeBinary,
 }
 
 impl Place {
@@ -99,7 +99,7 @@ impl Place {
         let outside = dir.path().join("outside");
         fs::create_dir_all(outside.join("directory")).unwrap();
         fs::write(outside.join("file"), "as it was").unwrap();
-        Self { paths, binary: Arc::new(binary()), dir }
+        Self { paths, binary: binary(), dir }
     }
 
     fn root(&self) -> PathBuf {
@@ -113,7 +113,7 @@ impl Place {
     }
 
     fn unpack(&self, archive: &Archive) -> Result<Done, UnpackError> {
-        unpack(&self.binary, archive, "uid-1", &self.paths, &Stop::default())
+        unpack(self.binary, archive, "uid-1", &self.paths, &Stop::default())
     }
 
     #[track_caller]
@@ -441,7 +441,7 @@ fn a_root_is_unpacked_once_and_one_of_an_earlier_container_is_kept_aside() {
     let gone = Archive { path: "/no/such/file".into(), sha256: None, bounds: BOUNDS };
     assert_eq!(place.unpack(&gone).unwrap(), Done::default());
     let other = place.archive(&Tar::default().file("b", "second").end());
-    let done = unpack(&place.binary, &other, "uid-2", &place.paths, &Stop::default()).unwrap();
+    let done = unpack(place.binary, &other, "uid-2", &place.paths, &Stop::default()).unwrap();
     let aside = done.set_aside.unwrap();
     assert_eq!(aside, place.dir.path().join("state/lost/box.uid-1.0"));
     assert_eq!(fs::read_to_string(aside.join("written")).unwrap(), "inside");
@@ -476,10 +476,10 @@ fn process(place: &Place) -> Option<PathBuf> {
 #[test]
 fn whoever_reads_the_archive_has_given_up_everything_else() {
     let place = Place::new();
-    let (archive, binary, paths) = (large(&place), place.binary.clone(), place.paths.clone());
+    let (archive, binary, paths) = (large(&place), place.binary, place.paths.clone());
     let stop = Arc::new(Stop::default());
     let theirs = stop.clone();
-    let thread = std::thread::spawn(move || unpack(&binary, &archive, "uid-1", &paths, &theirs));
+    let thread = std::thread::spawn(move || unpack(binary, &archive, "uid-1", &paths, &theirs));
     let (mut status, mut mounts) = (String::new(), String::new());
     eventually("it is confined", || {
         let read = |process: &Path, name: &str| fs::read_to_string(process.join(name)).unwrap_or_default();
@@ -503,9 +503,9 @@ fn whoever_reads_the_archive_has_given_up_everything_else() {
 #[test]
 fn one_that_is_killed_leaves_nothing_and_the_next_begins_anew() {
     let place = Place::new();
-    let (archive, binary, paths) = (large(&place), place.binary.clone(), place.paths.clone());
+    let (archive, binary, paths) = (large(&place), place.binary, place.paths.clone());
     let again = archive.clone();
-    let thread = std::thread::spawn(move || unpack(&binary, &archive, "uid-1", &paths, &Stop::default()));
+    let thread = std::thread::spawn(move || unpack(binary, &archive, "uid-1", &paths, &Stop::default()));
     let part = place.paths.state().join("rootfs.part");
     eventually("something is written", || part.join("large-0").exists());
     let mut pid = None;

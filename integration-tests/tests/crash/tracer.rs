@@ -24,6 +24,8 @@ pub(crate) enum Role {
     /// Threads of the agent.
     Agent,
     /// What the agent executes.
+    Template,
+    /// A clone of that, or what executes alone; and its threads.
     Supervisor,
     /// The supervisor's clone, which becomes PID 1.
     First,
@@ -37,9 +39,12 @@ impl Role {
     fn of_child(self, event: i32) -> Self {
         match self {
             // posix_spawn(3) waits like vfork(2); a thread does not.
-            Self::Agent if event == Event::PTRACE_EVENT_VFORK as i32 => Self::Supervisor,
+            Self::Agent if event == Event::PTRACE_EVENT_VFORK as i32 => Self::Template,
             Self::Agent => Self::Agent,
-            Self::Supervisor => Self::First,
+            Self::Template => Self::Supervisor,
+            // What tells its end by SIGCHLD; a thread does not.
+            Self::Supervisor if event == Event::PTRACE_EVENT_FORK as i32 => Self::First,
+            Self::Supervisor => Self::Supervisor,
             Self::First => Self::Main,
             Self::Main | Self::Command => Self::Command,
         }
@@ -173,8 +178,8 @@ impl Tracer {
             if let (Ok(child), Some(parent)) = (ptrace::getevent(pid), self.tracees.get(&pid)) {
                 let child = Pid::from_raw(i32::try_from(child).unwrap());
                 let role = parent.role.of_child(event);
-                // The agent's child is the supervisor only once it has executed it.
-                let counts = role != Role::Supervisor;
+                // The agent's child is the template only once it has executed it.
+                let counts = role != Role::Template;
                 self.tracees.insert(child, Tracee { role, counts, inside: false, fails: None });
                 if self.unknown.remove(&child) {
                     self.go_on(child, None);

@@ -5,7 +5,10 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::sys::stat::Mode;
+
 use super::CgroupError;
+use crate::sys;
 
 /// Most that is read of one file; the largest (`memory.stat`, `mountinfo`) stay far below, and `cgroup.procs` has room for half a million processes.
 pub(super) const MAX: u64 = 4 << 20;
@@ -159,11 +162,16 @@ pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
 
 /// One that exists is fine, and keeps its mode.
 fn make_one(path: &Path) -> Result<(), CgroupError> {
-    let made = match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755))),
+    let made = match sys::with_umask(Mode::from_bits_truncate(0o022), || fs::create_dir(path)) {
+        Some(made) => made,
+        None => fs::create_dir(path).and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755))),
     };
-    made.map_err(|source| CgroupError::Create { path: path.to_owned(), source })
+    match made {
+        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+            Err(CgroupError::Create { path: path.to_owned(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Removes a directory in which there is neither a process nor another directory; `false` when there is, or when the kernel says anything else against it.

@@ -223,6 +223,9 @@ impl Cgroup {
     pub fn totals(&self) -> Result<Totals, CgroupError> {
         let mut all = Totals::default();
         for side in &self.sides {
+            if all.cpu_usage_ns.is_some() && all.memory_peak_bytes.is_some() && all.oom_kills.is_some() {
+                break;
+            }
             let more = side.totals()?;
             all.cpu_usage_ns = all.cpu_usage_ns.or(more.cpu_usage_ns);
             all.memory_peak_bytes = all.memory_peak_bytes.or(more.memory_peak_bytes);

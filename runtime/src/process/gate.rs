@@ -1,10 +1,10 @@
 //! Where the first process of a container with user ids of its own waits until the supervisor has given it the ids, and the mounts that it has no right to make:
 //! those of the host's file systems. They come as descriptors.
 
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, sendmsg, socketpair};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::sys;
 
@@ -15,11 +15,8 @@ pub(super) fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
 
 /// Lets the first process go on, with these mounts.
 pub(super) fn open(gate: &OwnedFd, mounts: &[OwnedFd]) -> io::Result<()> {
-    let fds: Vec<RawFd> = mounts.iter().map(|mount| mount.as_raw_fd()).collect();
-    let rights = [ControlMessage::ScmRights(&fds)];
-    let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
-    sendmsg::<()>(gate.as_raw_fd(), &[IoSlice::new(b"g")], control, MsgFlags::MSG_NOSIGNAL, None)?;
-    Ok(())
+    let mounts: Vec<_> = mounts.iter().map(OwnedFd::as_fd).collect();
+    sys::send_fds(gate.as_fd(), b"g", &mounts)
 }
 
 /// Waits until it is opened; the mounts. An error when the supervisor has given up instead.

@@ -29,14 +29,17 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log `<stream>.log` in a directory. Appends to what is there.
-    pub(super) fn open(directory: &Path, stream: &'static str, policy: LogPolicy) -> Self {
+    /// The log `<stream>.log` in a directory. [`Log::begin`] is to follow.
+    pub(super) fn new(directory: &Path, stream: &'static str, policy: LogPolicy) -> Self {
         let path = directory.join(format!("{stream}.log"));
-        let mut log = Self { path, stream, policy, file: None, written: 0, pending: Vec::new(), dropped: 0 };
-        if let Err(error) = log.reopen() {
-            say(format_args!("open {}: {error}", log.path.display()));
+        Self { path, stream, policy, file: None, written: 0, pending: Vec::new(), dropped: 0 }
+    }
+
+    /// Opens the file, to append to what is there.
+    pub(super) fn begin(&mut self) {
+        if let Err(error) = self.reopen() {
+            say(format_args!("open {}: {error}", self.path.display()));
         }
-        log
     }
 
     /// Takes output as it came from the pipe.
@@ -180,7 +183,8 @@ mod tests {
     #[test]
     fn lines_are_kept_whole_whatever_the_pipe_did_to_them() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::open(dir.path(), "stdout", policy(1 << 20, 2));
+        let mut log = Log::new(dir.path(), "stdout", policy(1 << 20, 2));
+        log.begin();
         for piece in ["a", "b\n\nc", "d", "\ne"] {
             log.take(piece.as_bytes());
         }
@@ -192,7 +196,8 @@ mod tests {
     #[test]
     fn files_rotate_and_only_so_many_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let mut log = Log::open(dir.path(), "stderr", policy(100, 2));
+        let mut log = Log::new(dir.path(), "stderr", policy(100, 2));
+        log.begin();
         for number in 0..20 {
             log.take(format!("line number {number}\n").as_bytes());
         }
@@ -216,7 +221,8 @@ mod tests {
         #[test]
         fn no_byte_is_lost(pieces in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..200), 0..20)) {
             let dir = tempfile::tempdir().unwrap();
-            let mut log = Log::open(dir.path(), "stdout", policy(1 << 30, 2));
+            let mut log = Log::new(dir.path(), "stdout", policy(1 << 30, 2));
+        log.begin();
             for piece in &pieces {
                 log.take(piece);
             }

@@ -1,4 +1,4 @@
-//! The two processes of a container that are ours: the supervisor on the host, and init inside.
+//! The two processes of a container that are ours: the supervisor on the host, a clone of the [`template`], and init inside.
 //!
 //! ```text
 //! supervisor ──clone3──► init (PID 1) ──fork──► main (PID 2), executes the command
@@ -24,10 +24,13 @@ mod oom_score;
 mod say;
 mod supervisor;
 mod sysctl;
+mod template;
 mod unpack;
 
 pub use hold::hold;
 pub use supervisor::supervise;
+pub use template::template;
+pub(crate) use template::{CLONED, TITLE_ROOM};
 pub use unpack::unpack;
 
 /// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.

@@ -1,5 +1,7 @@
 //! Capability names as bits (linux/capability.h).
 
+use std::sync::LazyLock;
+
 use std::io;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
@@ -54,9 +56,11 @@ pub(crate) fn check(given: &LinuxCapabilities) -> Vec<String> {
     refused
 }
 
-/// The number of the last capability that the kernel knows (proc_sys_kernel(5)).
-fn last() -> Option<u32> {
-    std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok()
+/// The number of the last capability that the kernel knows (proc_sys_kernel(5)); asked once.
+pub(crate) fn last() -> Option<u32> {
+    static LAST: LazyLock<Option<u32>> =
+        LazyLock::new(|| std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok()?.trim().parse().ok());
+    *LAST
 }
 
 /// The capabilities that this process can give to others: those in its own effective set that have a name here.

@@ -15,7 +15,9 @@ use crate::sys;
 use capabilities::Sets;
 
 pub use capabilities::{available, parse as parse_capability};
-pub(crate) use capabilities::{check as check_capabilities, drop_all_but_files, drop_all_but_kill};
+pub(crate) use capabilities::{
+    check as check_capabilities, drop_all_but_files, drop_all_but_kill, last as last_capability,
+};
 pub(crate) use label::Label;
 pub use label::{Module, refusal};
 

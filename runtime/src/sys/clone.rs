@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
+use nix::sys::stat::{Mode, umask};
+
 /// `CLONE_INTO_CGROUP` (linux/sched.h), which does not fit the C int that libc gives it.
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
@@ -66,6 +68,18 @@ pub(crate) fn clone_process(namespaces: u64, cgroup: Option<BorrowedFd<'_>>, of:
 fn has_one_thread() -> bool {
     // SAFETY: takes a plain number.
     unsafe { libc::unshare(libc::CLONE_THREAD) == 0 }
+}
+
+/// Does something with another umask, which is the whole process': only where it has one thread, so that nobody else's files get the wrong mode. `None`: it has more, and
+/// nothing was done.
+pub(crate) fn with_umask<T>(mask: Mode, body: impl FnOnce() -> T) -> Option<T> {
+    if !has_one_thread() {
+        return None;
+    }
+    let before = umask(mask);
+    let done = body();
+    umask(before);
+    Some(done)
 }
 
 /// `struct clone_args` (linux/sched.h), as of CLONE_INTO_CGROUP (Linux 5.7).

@@ -25,7 +25,7 @@ pub(crate) use bpf::{
 pub(crate) use capability::{
     CapabilitySets, clear_ambient, drop_bounding, raise_ambient, read_effective, set as set_capabilities,
 };
-pub(crate) use clone::{ChildOf, Cloned, clone_process};
+pub(crate) use clone::{ChildOf, Cloned, clone_process, with_umask};
 pub(crate) use fs::{Resolve, openat2, set_xattr, set_xattr_of};
 pub(crate) use landlock::give_up_files;
 pub(crate) use loop_device::{configure_loop_device, free_loop_device};
@@ -38,9 +38,9 @@ pub(crate) use namespace::{NEWTIME, namespace_kind, setns, unshare_time};
 pub(crate) use net::loopback_up;
 pub(crate) use process::{
     accept, close_copies_from, close_on_exec_from, ignore, join_new_session_keyring, keep_capabilities, pidfd_open,
-    pidfd_send_signal, reset_nice, reset_signals, set_groups, wait_any, wait_child, wait_for,
+    pidfd_send_signal, reset_nice, reset_signals, set_groups, share_one_arena, wait_any, wait_child, wait_for,
 };
-pub(crate) use rights::{FDS_MAX, Received, receive_fds, receive_word};
+pub(crate) use rights::{FDS_MAX, Received, receive_fds, receive_message, receive_word, send_fds};
 pub(crate) use schedule::{SchedulingAttributes, set_domain_name, set_io_priority, set_personality, set_scheduling};
 pub(crate) use seccomp::load_filter;
 pub(crate) use terminal::{control_terminal, open_peer, set_window, unlock_peer};

@@ -49,6 +49,12 @@ pub(crate) fn keep_capabilities() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has all threads share one place for what they allocate (mallopt(3), `M_ARENA_MAX`): the few that a supervisor has, and seldom, are not worth 64 MiB of addresses each.
+pub(crate) fn share_one_arena() {
+    // SAFETY: takes plain numbers.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
 /// Gives every signal its default action. Blocked ones stay blocked.
 pub(crate) fn reset_signals() {
     for signal in 1..=libc::SIGRTMAX() {

@@ -1,14 +1,16 @@
 //! Descriptors that come over a socket (unix(7), `SCM_RIGHTS`).
 
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, sendmsg};
 
 /// Most descriptors a message can carry (`SCM_MAX_FD`, unix(7)).
 pub(crate) const FDS_MAX: usize = 253;
 /// Most descriptors of a word.
 const WORD_FDS: usize = 2;
+/// Most descriptors of a message of the agent's.
+const MESSAGE_FDS: usize = 4;
 
 /// Receives one message of at most a byte and the descriptors it carries; `None` when the other side has closed.
 ///
@@ -30,6 +32,27 @@ pub(crate) struct Received {
     pub(crate) sender: Option<i32>,
     /// What it carries.
     pub(crate) fds: Vec<OwnedFd>,
+}
+
+/// Receives one message and the few descriptors it carries; of length 0 when the other side has closed.
+///
+/// # Errors
+/// The kernel's: `EAGAIN` when a time limit of the socket's has passed.
+pub(crate) fn receive_message(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Received> {
+    let mut space = nix::cmsg_space!([RawFd; MESSAGE_FDS]);
+    receive(socket, bytes, &mut space, MsgFlags::empty())
+}
+
+/// Sends one message with descriptors.
+///
+/// # Errors
+/// The kernel's: `EPIPE` when the other side has closed.
+pub(crate) fn send_fds(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let fds: Vec<RawFd> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let control: &[ControlMessage<'_>] = if fds.is_empty() { &[] } else { &rights };
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], control, MsgFlags::MSG_NOSIGNAL, None)?;
+    Ok(())
 }
 
 /// Receives one message if there is one, with its sender and up to two descriptors.

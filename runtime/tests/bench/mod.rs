@@ -11,6 +11,7 @@
 use std::fs;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -96,7 +97,7 @@ impl Bench {
     }
 
     pub fn launch(&self, plan: &Plan) -> Launched {
-        launch(&binary(), plan, &self.paths).unwrap()
+        launch(binary(), plan, &self.paths).unwrap()
     }
 
     /// Runs it to its end and waits until the supervisor has left.
@@ -136,9 +137,15 @@ impl Drop for Bench {
     }
 }
 
-pub fn binary() -> RuntimeBinary {
+pub fn sealed() -> RuntimeBinary {
     let path = std::env::var_os("TWEENDECK_RUNTIME_BINARY").map(PathBuf::from);
     RuntimeBinary::seal(&path.unwrap_or_else(|| env!("CARGO_BIN_EXE_tweendeck-runtime").into())).unwrap()
+}
+
+/// One for all tests of a program, as an agent has one for all containers.
+pub fn binary() -> &'static RuntimeBinary {
+    static BINARY: LazyLock<RuntimeBinary> = LazyLock::new(sealed);
+    &BINARY
 }
 
 /// Statuses until one will do.

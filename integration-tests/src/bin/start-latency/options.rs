@@ -9,7 +9,8 @@ usage: start-latency [--runs N] [--warm-up N] [--pause MILLISECONDS] [--only ID[
 
   --runs N        samples of each kind that count (50)
   --warm-up N     turns before them that do not (5)
-  --pause MS      quiet before each start, milliseconds (0); a kernel at rest is slower on cgroup v1
+  --pause MS      quiet before each start, milliseconds (20): what the one before has left to the kernel's workers (namespaces and cgroups are
+                  freed late) is not charged to it. At rest a kernel is slower on cgroup v1, for those who move processes by cgroup.procs
   --only IDS      these kinds only
   --overlay FILE  a JSON merge patch (RFC 7396) for the OCI specification that ours, crun and runc are given alike, to measure
                   what seccomp or a user namespace costs
@@ -30,8 +31,15 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn parse() -> Self {
         let json = tweendeck_integration_tests::tools::target().join("bench.json");
-        let mut options =
-            Self { runs: 50, warm_up: 5, pause: Duration::ZERO, overlay: None, json, memory: None, only: Vec::new() };
+        let mut options = Self {
+            runs: 50,
+            warm_up: 5,
+            pause: Duration::from_millis(20),
+            overlay: None,
+            json,
+            memory: None,
+            only: Vec::new(),
+        };
         let mut arguments = std::env::args().skip(1).peekable();
         while let Some(flag) = arguments.next() {
             if flag == "--memory" {

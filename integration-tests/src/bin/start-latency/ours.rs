@@ -38,6 +38,7 @@ impl<'a> Ours<'a> {
             (agent, api)
         });
         let binary = RuntimeBinary::seal(&tools::runtime()).unwrap();
+        binary.prepare().unwrap();
         Self { place, binary, attempts: Cell::new(0), agent, api, tokio }
     }
 

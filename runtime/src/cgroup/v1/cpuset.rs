@@ -43,7 +43,11 @@ mod tests {
         for child in ["first", "second"] {
             let path = format!("{parent}/{child}");
             file::make(&mount, &path).unwrap();
-            assert_eq!(all(&path, "cpuset.cpus").trim().is_empty(), child == "first", "only the first has to be filled");
+            assert_eq!(
+                all(&path, "cpuset.cpus").trim().is_empty(),
+                child == "first",
+                "only the first has to be filled"
+            );
             fill(&mount, &path).unwrap();
             for name in ["cpuset.cpus", "cpuset.mems"] {
                 assert_eq!(all(&path, name), all("", name));

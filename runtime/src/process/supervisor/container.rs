@@ -23,8 +23,9 @@ use crate::sys;
 const SIGKILL: i32 = 9;
 /// For the thread that removes the cgroup, bytes.
 const REMOVAL_STACK: usize = 256 << 10;
-/// Taken from a pipe at a time; as much as a pipe holds by default (pipe(7)).
-const CHUNK: usize = 64 << 10;
+/// Taken from a pipe at a time: more than one holds by default (pipe(7)). From this size on memory is mapped (mallopt(3), `M_MMAP_THRESHOLD`), so that of a buffer that is
+/// never filled there is never more than was needed.
+const CHUNK: usize = 128 << 10;
 /// How long until a refused exit record is tried again, at first and at most.
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
@@ -92,6 +93,8 @@ impl Container {
 
     /// Keeps the container until it has ended and its exit record is durable.
     pub(super) fn run(&mut self, mut parts: Parts) -> Result<(), SuperviseError> {
+        // Nothing waits for this: the first process has its set-up to do.
+        self.output.begin();
         self.status.init_pid = Some(parts.init_pid);
         self.status.effective = Some(std::mem::take(&mut parts.effective));
         let watch = |source, fd: &OwnedFd| self.events.add(source, fd).map_err(SuperviseError::Events);
@@ -129,6 +132,7 @@ impl Container {
     /// The last two steps, side by side: the one waits for the disk, the other for the kernel, and neither for the other.
     fn record_and_remove(&mut self, outcome: Outcome, totals: Totals, cgroup: &Cgroup) {
         let ours = self.is_ours();
+        let record = self.exit_record(outcome, totals);
         let remove = || {
             // What cannot be removed is the agent's to try again.
             if ours && let Err(error) = cgroup.remove() {
@@ -137,7 +141,8 @@ impl Container {
         };
         std::thread::scope(|scope| {
             let removal = std::thread::Builder::new().stack_size(REMOVAL_STACK).spawn_scoped(scope, remove);
-            self.record(outcome, totals);
+            store(&record, &self.paths);
+            self.tell_end(record);
             if removal.is_err() {
                 remove();
             }
@@ -326,13 +331,14 @@ impl Container {
 
     /// A start that did not come as far as a process.
     pub(super) fn never_started(&mut self, failure: &StartFailure) {
-        self.record(start_failed(failure), Totals::default());
+        let record = self.exit_record(start_failed(failure), Totals::default());
+        store(&record, &self.paths);
+        self.tell_end(record);
     }
 
-    /// Makes the end durable, for as long as that takes; only then anybody is told.
-    fn record(&mut self, outcome: Outcome, totals: Totals) {
+    fn exit_record(&self, outcome: Outcome, totals: Totals) -> ExitRecord {
         let ran = self.started.map(|started| started.elapsed()).unwrap_or_default();
-        let record = ExitRecord {
+        ExitRecord {
             schema: 1,
             uid: self.status.uid.clone(),
             attempt: self.status.attempt,
@@ -344,17 +350,11 @@ impl Container {
             memory_peak_bytes: totals.memory_peak_bytes,
             oom_kills: totals.oom_kills.unwrap_or(self.status.oom_kills),
             incidents: self.status.incidents.clone(),
-        };
-        let path = self.paths.exit_record(record.attempt);
-        let mut wait = RECORD_RETRY.0;
-        while let Err(error) = record.store(&path) {
-            // Nobody must learn of an end that a crash could take back. The agent waits for a slow supervisor.
-            say_error(&error);
-            std::thread::sleep(wait);
-            // Somebody may have removed the directory; the record is worth making it anew.
-            let _ = std::fs::create_dir_all(self.paths.state());
-            wait = (wait * 2).min(RECORD_RETRY.1);
         }
+    }
+
+    /// Tells the end, which is durable by now.
+    fn tell_end(&mut self, record: ExitRecord) {
         self.status.phase = Phase::Exited;
         self.status.oom_kills = record.oom_kills;
         self.status.exit = Some(record);
@@ -375,6 +375,19 @@ impl Container {
     fn is_ours(&self) -> bool {
         let marker = std::fs::read_to_string(self.paths.launch_marker());
         marker.is_ok_and(|attempt| attempt == self.status.attempt.to_string())
+    }
+}
+
+/// Makes the end durable, for as long as that takes: nobody must learn of an end that a crash could take back. The agent waits for a slow supervisor.
+fn store(record: &ExitRecord, paths: &Paths) {
+    let path = paths.exit_record(record.attempt);
+    let mut wait = RECORD_RETRY.0;
+    while let Err(error) = record.store(&path) {
+        say_error(&error);
+        std::thread::sleep(wait);
+        // Somebody may have removed the directory; the record is worth making it anew.
+        let _ = std::fs::create_dir_all(paths.state());
+        wait = (wait * 2).min(RECORD_RETRY.1);
     }
 }
 

@@ -23,6 +23,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 
 use crate::bundle::{Paths, Plan};
+use crate::cgroup::Hierarchies;
 use container::Container;
 
 /// Why a supervisor could not do its work.
@@ -51,17 +52,44 @@ pub enum SuperviseError {
     Events(#[source] io::Error),
 }
 
-/// Supervises the container of two directories; its control socket is standard input. Returns when the container has ended, its
-/// exit record is durable, and nothing of it is left in the kernel.
+/// What a supervisor has from where it comes from.
+#[derive(Default)]
+pub(super) struct Birth {
+    /// The host's, if they are known.
+    pub(super) hierarchies: Option<Hierarchies>,
+    /// Where it hears that somebody knows of it. Before, nothing may be begun; nobody is left to say so at the end of the file.
+    pub(super) go: Option<OwnedFd>,
+    /// To be done when nobody waits.
+    pub(super) called: Option<Box<dyn FnOnce()>>,
+}
+
+/// Supervises the container of two directories, without a [template](super::template); its control socket is standard input. Returns when the container has ended,
+/// its exit record is durable, and nothing of it is left in the kernel.
 ///
 /// # Errors
 /// [`SuperviseError`]. A container that could not be started is no error: its exit record says so.
 pub fn supervise(run: PathBuf, state: PathBuf) -> Result<(), SuperviseError> {
     let listener = become_daemon().map_err(|source| SuperviseError::SetUp { step: "become a supervisor", source })?;
+    supervise_as(run, state, listener, Birth::default())
+}
+
+/// The same, as a process that is a supervisor already but for its container.
+pub(super) fn supervise_as(
+    run: PathBuf,
+    state: PathBuf,
+    listener: OwnedFd,
+    birth: Birth,
+) -> Result<(), SuperviseError> {
     let paths = Paths::from_dirs(run, state);
     let plan = read_plan(&paths)?;
     let mut container = Container::new(&plan, paths, listener)?;
-    let started = start::start(&plan, &container);
+    if let Some(go) = birth.go {
+        wait_for(&go).map_err(|source| SuperviseError::SetUp { step: "wait for the agent", source })?;
+    }
+    let started = start::start(&plan, &container, birth.hierarchies);
+    if let Some(called) = birth.called {
+        called();
+    }
     // A specification may be large, and is not needed any more.
     drop(plan);
     match started {
@@ -70,6 +98,14 @@ pub fn supervise(run: PathBuf, state: PathBuf) -> Result<(), SuperviseError> {
     }
     container.leave();
     Ok(())
+}
+
+fn wait_for(go: &OwnedFd) -> io::Result<()> {
+    match nix::unistd::read(go, &mut [0]) {
+        Ok(1) => Ok(()),
+        Ok(_) => Err(io::Error::other("nobody knows of it")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_plan(paths: &Paths) -> Result<Plan, SuperviseError> {
@@ -95,8 +131,9 @@ const KEPT: [Signal; 10] = [
 ];
 
 /// A session of its own, deaf to every signal that can be ignored; the socket moved away from standard input.
-fn become_daemon() -> io::Result<OwnedFd> {
+pub(super) fn become_daemon() -> io::Result<OwnedFd> {
     nix::unistd::setsid()?;
+    crate::sys::share_one_arena();
     prctl::set_name(c"tweendeck-sup")?;
     prctl::set_dumpable(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));

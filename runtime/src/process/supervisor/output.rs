@@ -50,20 +50,21 @@ struct Stream {
 }
 
 impl Output {
-    /// Opens the log files that the command's output goes to.
+    /// The log files that the command's output goes to. [`Output::begin`] is to follow.
     pub(super) fn new(plan: &Plan, directory: &Path) -> Self {
-        let stream = |source, name| Stream {
-            source,
-            log: Log::open(directory, name, plan.logs.clone()),
-            end: None,
-            other: None,
-        };
+        let stream =
+            |source, name| Stream { source, log: Log::new(directory, name, plan.logs.clone()), end: None, other: None };
         let streams = if rootfs::asks_for_a_terminal(&plan.spec) {
             vec![stream(Source::Console, "console")]
         } else {
             vec![stream(Source::Stdout, "stdout"), stream(Source::Stderr, "stderr")]
         };
         Self { streams }
+    }
+
+    /// Opens the log files.
+    pub(super) fn begin(&mut self) {
+        self.streams.iter_mut().for_each(|stream| stream.log.begin());
     }
 
     /// Begins to watch the pipes.

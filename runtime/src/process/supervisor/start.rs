@@ -39,13 +39,14 @@ pub(super) struct Parts {
     pub(super) watched: Option<Watched>,
 }
 
-/// Starts the container. In the clone this does not return.
-pub(super) fn start(plan: &Plan, container: &Container) -> Result<Parts, StartFailure> {
+/// Starts the container, on a host whose hierarchies may be known. In the clone this does not return.
+pub(super) fn start(plan: &Plan, container: &Container, known: Option<Hierarchies>) -> Result<Parts, StartFailure> {
     spec::check(&plan.spec).map_err(|refused| refusal("check the specification", &refused.join("; ")))?;
     if plan.seccomp.is_none() && plan.spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         return Err(refusal("check the specification", "linux.seccomp has not been compiled into the plan"));
     }
-    let hierarchies = Hierarchies::detect()
+    let hierarchies = known
+        .map_or_else(Hierarchies::detect, Ok)
         .and_then(|found| found.below(&plan.cgroup_base))
         .map_err(|error| StartFailure::of_cgroup("find the cgroups", &error))?;
     let resources = resources(plan, &hierarchies)?;

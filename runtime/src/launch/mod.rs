@@ -1,24 +1,27 @@
-//! The agent's side of a start: write the plan, bind the socket, spawn the supervisor.
+//! The agent's side of a start: write the plan, bind the socket, have a supervisor cloned.
 //!
-//! The agent has many threads, so it never forks: `std::process::Command` without `pre_exec` is posix_spawn(3), whose cost does not grow
-//! with the agent's memory. The socket is bound and listening before the spawn, so a client connects at once and never polls;
+//! The agent has many threads, so it never forks: it spawns the template, once, with `std::process::Command` without `pre_exec`, which is
+//! posix_spawn(3); and that, which is small and has one thread, is cloned for each container. The socket is bound and listening before the spawn, so a client connects at once and never polls;
 //! it is refused exactly when no supervisor holds it.
+
+mod template;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen, socket};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use crate::bundle::{Paths, Plan};
 use crate::control::{Client, ControlError, address};
-use crate::sys;
+use template::{Answer, Template};
 
 /// Why a supervisor could not be launched. Nothing runs then.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +37,8 @@ pub enum LaunchError {
         #[source]
         source: io::Error,
     },
-    /// The supervisor's program could not be executed.
-    #[error("spawn the supervisor")]
+    /// There could be no process of it.
+    #[error("make the supervisor")]
     Spawn(#[source] io::Error),
     /// The supervisor's socket could not be reached.
     #[error("connect to the supervisor")]
@@ -46,6 +49,7 @@ pub enum LaunchError {
 #[derive(Debug)]
 pub struct RuntimeBinary {
     memfd: OwnedFd,
+    template: Mutex<Option<Template>>,
 }
 
 impl RuntimeBinary {
@@ -61,7 +65,44 @@ impl RuntimeBinary {
         io::copy(&mut source, &mut copy).map_err(|error| failed("copy", error))?;
         let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_SEAL;
         fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).map_err(|error| failed("seal", error.into()))?;
-        Ok(Self { memfd: copy.into() })
+        Ok(Self { memfd: copy.into(), template: Mutex::new(None) })
+    }
+
+    /// Makes ready for the first start, which would have to wait for that.
+    ///
+    /// # Errors
+    /// The kernel's. The next start tries again.
+    pub fn prepare(&self) -> io::Result<()> {
+        let mut slot = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        if !slot.as_mut().is_some_and(Template::lives) {
+            *slot = Some(Template::spawn(self)?);
+        }
+        Ok(())
+    }
+
+    /// A supervisor for the container of these directories.
+    fn supervisor(&self, paths: &Paths, listener: &OwnedFd, log: &OwnedFd) -> io::Result<SupervisorChild> {
+        let mut slot = self.template.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that somebody has killed since the last start is replaced; a second is too much.
+        let mut spared = true;
+        loop {
+            let template = match slot.take() {
+                Some(template) => template,
+                None => Template::spawn(self)?,
+            };
+            match template.supervisor(paths, listener, log) {
+                Answer::Supervisor(pidfd) => {
+                    *slot = Some(template);
+                    return Ok(SupervisorChild { pidfd });
+                }
+                Answer::Refused(error) => {
+                    *slot = Some(template);
+                    return Err(error);
+                }
+                Answer::Lost(_) if spared => spared = false,
+                Answer::Lost(error) => return Err(error),
+            }
+        }
     }
 
     /// A command that executes it, with an empty environment.
@@ -94,7 +135,6 @@ pub struct Launched {
 /// A supervisor that is a child of this process. Polls readable when it has exited.
 #[derive(Debug)]
 pub struct SupervisorChild {
-    child: Child,
     pidfd: OwnedFd,
 }
 
@@ -104,7 +144,8 @@ impl SupervisorChild {
     /// # Errors
     /// The kernel's.
     pub fn try_reap(&mut self) -> io::Result<bool> {
-        self.child.try_wait().map(|status| status.is_some())
+        let ended = waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG)?;
+        Ok(ended != WaitStatus::StillAlive)
     }
 }
 
@@ -130,28 +171,8 @@ pub fn launch(binary: &RuntimeBinary, plan: &Plan, paths: &Paths) -> Result<Laun
     // Connected before there is anybody to accept: a supervisor whose container ends at once still finds us waiting.
     let client = Client::connect(paths).map_err(LaunchError::Connect)?;
     let log = open_log(paths)?;
-    let log_too = log.try_clone().map_err(|source| file("open", paths.run(), source))?;
-    let mut child = binary
-        .command()
-        .arg0("tweendeck-supervisor")
-        .arg("supervise")
-        .args([paths.run(), paths.state()])
-        .stdin(Stdio::from(listener))
-        .stdout(Stdio::from(log))
-        .stderr(Stdio::from(log_too))
-        .spawn()
-        .map_err(LaunchError::Spawn)?;
-    // Not reaped by anybody else, so the PID is still this child's.
-    let pid = i32::try_from(child.id()).unwrap_or(0);
-    match sys::pidfd_open(pid) {
-        Ok(pidfd) => Ok(Launched { client, child: SupervisorChild { child, pidfd } }),
-        Err(error) => {
-            // Nothing may run after a failed launch. It has not been reaped, so its PID is its own.
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(LaunchError::Spawn(error))
-        }
-    }
+    let child = binary.supervisor(paths, &listener, &log.into()).map_err(LaunchError::Spawn)?;
+    Ok(Launched { client, child })
 }
 
 fn prepare(plan: &Plan, paths: &Paths) -> Result<(), LaunchError> {
