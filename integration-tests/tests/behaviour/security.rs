@@ -1,5 +1,8 @@
 //! What a container's processes may do, and what a caller may ask of that.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use tonic::Code;
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{Api, assert_refused, exit, fields, script};
@@ -63,6 +66,61 @@ async fn a_privileged_container_is_root_of_the_node_where_that_is_allowed() {
     let seccomp = Some(Seccomp::SeccompUnconfined(SeccompUnconfined {}));
     let options = SecurityOptions { seccomp, ..Default::default() };
     assert_eq!(run(&api, "free", with(options, STATUS)).await.1[2], "Seccomp:0");
+}
+
+/// A profile that is loaded as long as this lives.
+struct Profile(String);
+
+impl Profile {
+    /// One that forbids to write `/tmp/denied`, and nothing else.
+    fn load() -> Self {
+        let name = format!("tweendeck-test-{}", std::process::id());
+        let text = format!(
+            "profile {name} flags=(attach_disconnected) {{\n file,\n capability,\n network,\n signal,\n ptrace,\n unix,\n mount,\n deny /tmp/denied w,\n}}\n"
+        );
+        Self::parse("--replace", &text);
+        Self(name)
+    }
+
+    fn parse(action: &str, text: &str) {
+        let mut parser =
+            Command::new("apparmor_parser").arg(action).stdin(Stdio::piped()).spawn().expect("apparmor is installed");
+        parser.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(parser.wait().unwrap().success(), "{text}");
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        Self::parse("--remove", &format!("profile {} {{}}\n", self.0));
+    }
+}
+
+/// On a kernel with AppArmor (Debian's, in the guests) and on one without.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_runs_under_the_profile_that_it_was_given_or_is_refused() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let under = |profile: &str, text: &str| {
+        with(SecurityOptions { apparmor_profile: profile.to_owned(), ..Default::default() }, text)
+    };
+    let on = std::fs::read_to_string("/sys/module/apparmor/parameters/enabled").is_ok_and(|text| text.starts_with('Y'));
+    if !on {
+        let refused = api.create("none", under("unconfined", "true")).await;
+        assert_eq!(fields(refused.as_ref().unwrap_err()), ["spec.security.apparmor_profile"]);
+        return assert_refused(refused, Code::InvalidArgument, "FIELD_INVALID");
+    }
+    let profile = Profile::load();
+    let text =
+        "cat /proc/self/attr/current; echo x >/tmp/denied || echo denied; echo y >/tmp/allowed && cat /tmp/allowed";
+    let (code, lines) = run(&api, "confined", under(&profile.0, text)).await;
+    assert_eq!((code, lines), (0, vec![format!("{} (enforce)", profile.0), "denied".to_owned(), "y".to_owned()]));
+    let (_, lines) = run(&api, "plain", script(text)).await;
+    assert_eq!(lines, ["unconfined", "y"]);
+    // One that is not loaded.
+    let refused = api.run("missing", under("tweendeck-test-not-loaded", "true")).await;
+    assert!(refused.as_ref().unwrap_err().message().contains("tweendeck-test-not-loaded"), "{refused:?}");
+    assert_refused(refused, Code::Internal, "START_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

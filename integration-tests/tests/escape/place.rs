@@ -99,6 +99,10 @@ impl Place {
         &self.agent
     }
 
+    pub(crate) fn agent_mut(&mut self) -> &mut Agent {
+        &mut self.agent
+    }
+
     /// The directory that is the containers' root.
     pub(crate) fn root(&self) -> &Path {
         &self.root

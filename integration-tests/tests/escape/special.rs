@@ -48,7 +48,7 @@ async fn a_device_that_can_be_made_cannot_be_opened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn inits_program_is_a_sealed_file_in_memory_that_even_the_host_cannot_change() {
-    let place = Place::new().await;
+    let mut place = Place::new().await;
     let sleeping = spec(&["sleep", "1000"]);
     let status = place.api().run("sleeping", sleeping).await.unwrap().status.unwrap();
     // The parent of the command.
@@ -73,6 +73,8 @@ async fn inits_program_is_a_sealed_file_in_memory_that_even_the_host_cannot_chan
     place.api().delete("sleeping").await.unwrap();
     let gone = || std::fs::metadata(&program).is_err().then_some(());
     eventually("init has gone", gone);
+    // The template executes it as long as there is an agent.
+    place.agent_mut().stop();
     let ended = eventually("nobody executes it", || {
         let error = write(&format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_err();
         (error.kind() != std::io::ErrorKind::ExecutableFileBusy).then_some(error)
