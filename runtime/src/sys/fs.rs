@@ -15,10 +15,13 @@ pub(crate) enum Resolve {
     Beneath,
 }
 
+/// How often a path is looked up again that the kernel could not follow safely, because something was renamed or mounted meanwhile, anywhere on the machine.
+const LOOKUPS: u32 = 1000;
+
 /// Opens `path` below `root` with `flags` (`O_CLOEXEC` is added).
 ///
 /// # Errors
-/// The kernel's: `ELOOP` for a refused link, `ENOENT`, …
+/// The kernel's: `ELOOP` for a refused link, `ENOENT`, …; `EAGAIN` for a path with `..` on a machine where something is renamed all the time.
 pub(crate) fn openat2(root: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: Resolve) -> io::Result<OwnedFd> {
     // SAFETY: all fields of open_how are plain integers, for which zero is valid.
     let mut how: libc::open_how = unsafe { std::mem::zeroed() };
@@ -29,15 +32,29 @@ pub(crate) fn openat2(root: BorrowedFd<'_>, path: &CStr, flags: i32, resolve: Re
             Resolve::InRootNoSymlinks => libc::RESOLVE_IN_ROOT | libc::RESOLVE_NO_SYMLINKS,
             Resolve::Beneath => libc::RESOLVE_BENEATH | libc::RESOLVE_NO_SYMLINKS | libc::RESOLVE_NO_XDEV,
         };
-    // SAFETY: `path` is NUL-terminated, `how` is a valid open_how of the given size, both outlive the call.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_openat2, root.as_raw_fd(), path.as_ptr(), &raw const how, size_of::<libc::open_how>())
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
+    let mut left = LOOKUPS;
+    loop {
+        // SAFETY: `path` is NUL-terminated, `how` is a valid open_how of the given size, both outlive the call.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                root.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of::<libc::open_how>(),
+            )
+        };
+        if fd >= 0 {
+            // SAFETY: the kernel has just made this descriptor, which nobody else owns.
+            return Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) });
+        }
+        let error = io::Error::last_os_error();
+        left -= 1;
+        // openat2(2), EAGAIN.
+        if error.raw_os_error() != Some(libc::EAGAIN) || left == 0 {
+            return Err(error);
+        }
     }
-    // SAFETY: the kernel has just made this descriptor, which nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
 /// Sets an extended attribute.
@@ -58,4 +75,35 @@ pub(crate) fn set_xattr_of(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> i
     // SAFETY: the name is NUL-terminated, `value` is valid for its length, both outlive the call.
     let result = unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::fd::AsFd as _;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_way_up_is_found_while_others_rename() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("root/a/b")).unwrap();
+        let root = File::open(at("root")).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                fs::create_dir(at("x")).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    fs::rename(at("x"), at("y")).unwrap();
+                    fs::rename(at("y"), at("x")).unwrap();
+                }
+            });
+            let failed = (0..20_000)
+                .find_map(|_| openat2(root.as_fd(), c"a/b/../b/../../a/../a/b", libc::O_PATH, Resolve::InRoot).err());
+            done.store(true, Ordering::Relaxed);
+            assert!(failed.is_none(), "{failed:?}");
+        });
+    }
 }

@@ -5,6 +5,7 @@
 
 mod clients;
 mod container;
+mod end;
 mod events;
 mod first;
 mod freezer;
