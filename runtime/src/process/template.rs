@@ -48,7 +48,11 @@ pub fn template() -> Result<(), SuperviseError> {
                 drop((socket, request));
                 return order.carry_out(hierarchies, title);
             }
-            Ok(Cloned::Parent { pidfd, .. }) => answer(&socket, CLONED, Some(&pidfd)),
+            Ok(Cloned::Parent { pidfd, .. }) => {
+                // A control socket that is open anywhere stands for a supervisor that lives.
+                drop(order);
+                answer(&socket, CLONED, Some(&pidfd));
+            }
             Err(error) => answer(&socket, error.raw_os_error().unwrap_or(libc::EIO), None),
         }
     }
