@@ -38,22 +38,17 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Begins to watch a cgroup that nothing has run in yet. [`Watched::read_log`] is to follow.
+    /// Begins to watch a cgroup that nothing has run in yet.
     pub(super) fn new(cgroup: &Rc<Cgroup>, pressure: &[Trigger]) -> Result<Self, CgroupError> {
         let watch = |trigger: &Trigger| Ok((*trigger, cgroup.watch_pressure(trigger)?));
         Ok(Self {
             cgroup: cgroup.clone(),
             oom: cgroup.oom_event()?,
-            log: None,
+            log: KernelLog::end(),
             reports: OomReports::of(cgroup.path()),
             pids: cgroup.pids_events()?,
             pressure: pressure.iter().map(watch).collect::<Result<_, CgroupError>>()?,
         })
-    }
-
-    /// Reads the kernel's log from here on. Opening it takes the kernel a while, which nobody has to wait for: what is killed before that was the set-up.
-    pub(super) fn read_log(&mut self) {
-        self.log = KernelLog::end();
     }
 
     fn listen(&self, events: &Events) -> std::io::Result<()> {

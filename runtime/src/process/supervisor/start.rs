@@ -111,19 +111,16 @@ fn launch(
                 None => limit_and_admit(plan, cgroup, resources, &gate),
             });
             match limited {
-                Ok(Limited { effective, mut watched }) => {
-                    watched.read_log();
-                    Ok(Parts {
-                        cgroup: cgroup.clone(),
-                        effective,
-                        init_pid: pid,
-                        init: pidfd,
-                        own_pids: namespaces.is_new(LinuxNamespaceType::Pid),
-                        ends,
-                        pipes,
-                        watched: Some(watched),
-                    })
-                }
+                Ok(Limited { effective, watched }) => Ok(Parts {
+                    cgroup: cgroup.clone(),
+                    effective,
+                    init_pid: pid,
+                    init: pidfd,
+                    own_pids: namespaces.is_new(LinuxNamespaceType::Pid),
+                    ends,
+                    pipes,
+                    watched: Some(watched),
+                }),
                 Err(failure) => {
                     take_along(pid, &pidfd);
                     // One that has failed by itself, and so did not wait for this, has said why.
