@@ -1,12 +1,12 @@
 //! Paths that a container must not see, or not write.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::Mode;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Mount, Spec};
 
 use super::attach::Calls;
 use super::inside::{Inside, Kind, proc_path};
@@ -21,7 +21,7 @@ const READ_ONLY: MountAttributes = MountAttributes { set: ATTR_RDONLY, clear: 0 
 pub(super) enum When {
     /// With the other mounts.
     Early,
-    /// After the cgroup mounts, because one of the two is below the other.
+    /// After the cgroup mounts, because one of the two is below the other, or may be.
     Late,
 }
 
@@ -36,7 +36,15 @@ pub(super) fn apply(inside: &Inside, spec: &Spec, when: When) -> Outcome<()> {
     readonly.into_iter().flatten().filter(now).try_for_each(|path| masks.make_readonly(path))
 }
 
+/// A path counts as what it says only where no link of an image's can lead elsewhere: in `/proc` and `/sys`, if the specification mounts them.
 fn time_of(path: &Path, spec: &Spec) -> When {
+    let kernels = |mount: &&Mount| {
+        matches!(mount.typ().as_deref(), Some("proc" | "sysfs")) && path.starts_with(mount.destination())
+    };
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !plain || !spec.mounts().iter().flatten().any(|mount| kernels(&mount)) {
+        return When::Late;
+    }
     let mut cgroups = spec.mounts().iter().flatten().filter(|mount| super::is_cgroup(mount));
     let related = cgroups.any(|mount| path.starts_with(mount.destination()) || mount.destination().starts_with(path));
     if related { When::Late } else { When::Early }
@@ -170,7 +178,8 @@ mod tests {
 
     #[test]
     fn what_has_to_do_with_the_cgroup_mount_comes_after_it() {
-        let json = r#"{"ociVersion": "1.2.0", "mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup"}]}"#;
+        let json = r#"{"ociVersion": "1.2.0", "mounts": [{"destination": "/proc", "type": "proc"}, {"destination": "/sys", "type": "sysfs"},
+            {"destination": "/sys/fs/cgroup", "type": "cgroup"}]}"#;
         let spec: Spec = serde_json::from_str(json).unwrap();
         for (path, when) in [
             ("/proc/keys", When::Early),
@@ -180,11 +189,15 @@ mod tests {
             ("/sys/fs/cgroup/cpu", When::Late),
             ("/sys/fs", When::Late),
             ("/", When::Late),
+            // What may lead to it.
+            ("/sys/fs/x/../cgroup/cpu", When::Late),
+            ("sys/fs/cgroup", When::Late),
+            ("/a-link-in-the-image", When::Late),
         ] {
             assert_eq!(time_of(Path::new(path), &spec), when, "{path}");
         }
         let without: Spec = serde_json::from_str(r#"{"ociVersion": "1.2.0"}"#).unwrap();
-        assert_eq!(time_of(Path::new("/sys/fs/cgroup"), &without), When::Early);
+        assert_eq!(time_of(Path::new("/proc/keys"), &without), When::Late, "the image's own");
     }
 
     /// Both ways to mount, in a mount namespace of its own. Needs root.
