@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
 
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair};
 use nix::sys::time::{TimeVal, TimeValLike as _};
@@ -18,6 +19,8 @@ use crate::sys;
 
 /// How long it may take to answer, seconds. One that takes longer has been stopped, and is replaced.
 const PATIENCE: i64 = 10;
+/// How long it may take to die, milliseconds.
+const DIE: u16 = 1000;
 
 /// What came of a request.
 pub(super) enum Answer {
@@ -72,7 +75,7 @@ impl Template {
                 let _ = nix::unistd::write(&go, b"g");
                 Ok(Answer::Supervisor(pidfd))
             }
-            (4, None) => Ok(Answer::Refused(io::Error::from_raw_os_error(errno))),
+            (4, None) if errno != CLONED => Ok(Answer::Refused(io::Error::from_raw_os_error(errno))),
             _ => Err(io::Error::other("the template has ended")),
         }
     }
@@ -82,6 +85,10 @@ impl Drop for Template {
     fn drop(&mut self) {
         // It has nothing to lose. Not reaped before, so its PID is its own.
         let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Ok(process) = i32::try_from(self.process.id()).map_err(io::Error::other).and_then(sys::pidfd_open) {
+            // One that does not even die of this, in a frozen cgroup say, must not hold up every start; it is a zombie later, until the agent ends.
+            let _ = poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], DIE);
+        }
+        let _ = self.process.try_wait();
     }
 }

@@ -25,12 +25,14 @@ mod say;
 mod supervisor;
 mod sysctl;
 mod template;
+mod title;
 mod unpack;
 
 pub use hold::hold;
 pub use supervisor::supervise;
+pub(crate) use template::CLONED;
 pub use template::template;
-pub(crate) use template::{CLONED, TITLE_ROOM};
+pub(crate) use title::ROOM as TITLE_ROOM;
 pub use unpack::unpack;
 
 /// Everything about the process of a specification, and the parameters of its namespaces, that is out of range or refused.

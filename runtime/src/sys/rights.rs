@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixCredentials, recvmsg, sendmsg};
 
 /// Most descriptors a message can carry (`SCM_MAX_FD`, unix(7)).
@@ -37,7 +38,7 @@ pub(crate) struct Received {
 /// Receives one message and the few descriptors it carries; of length 0 when the other side has closed.
 ///
 /// # Errors
-/// The kernel's: `EAGAIN` when a time limit of the socket's has passed.
+/// The kernel's: `EAGAIN` when a time limit of the socket's has passed since it was last interrupted.
 pub(crate) fn receive_message(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Received> {
     let mut space = nix::cmsg_space!([RawFd; MESSAGE_FDS]);
     receive(socket, bytes, &mut space, MsgFlags::empty())
@@ -67,7 +68,13 @@ pub(crate) fn receive_word(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Resu
 fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], space: &mut [u8], flags: MsgFlags) -> io::Result<Received> {
     let mut buffers = [IoSliceMut::new(bytes)];
     let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(space), flags)?;
+    let message = loop {
+        match recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut *space), flags) {
+            // A socket with a time limit is not waited on again by itself (signal(7)).
+            Err(Errno::EINTR) => {}
+            received => break received?,
+        }
+    };
     let mut received = Received { length: message.bytes, sender: None, fds: Vec::new() };
     for control in message.cmsgs()? {
         if let ControlMessageOwned::ScmRights(fds) = control {

@@ -30,12 +30,12 @@ impl Container {
             }
         };
         std::thread::scope(|scope| {
-            let (read, wait) = mpsc::channel::<()>();
+            let (is_read, wait) = mpsc::channel::<()>();
             let removal = std::thread::Builder::new().stack_size(REMOVAL_STACK);
             let removal = removal.spawn_scoped(scope, move || wait.recv().map(|()| remove()));
             let (outcome, totals) = self.finish(&parts, wait_status);
             drop(parts);
-            let _ = read.send(());
+            let _ = is_read.send(());
             let record = self.exit_record(outcome, totals);
             store(&record, &self.paths);
             self.tell_end(record);

@@ -1,6 +1,6 @@
 //! The supervisor of one container: starts it, keeps its output, answers its agent, and makes its end durable.
 //!
-//! One thread, one epoll. It needs nobody: with the agent dead it goes on the same, and the exit record waits on disk.
+//! One thread (another helps at the very end), one epoll. It needs nobody: with the agent dead it goes on the same, and the exit record waits on disk.
 //! Nothing but SIGKILL (or a fault of its own) ends it before its container has ended; the container then ends with it (`PR_SET_PDEATHSIG`).
 
 mod clients;
@@ -15,6 +15,7 @@ mod output;
 mod outside;
 mod start;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use nix::sys::signal::Signal;
 
 use crate::bundle::{Paths, Plan};
 use crate::cgroup::Hierarchies;
+use crate::process::title::Title;
 use container::Container;
 
 /// Why a supervisor could not do its work.
@@ -58,10 +60,10 @@ pub enum SuperviseError {
 pub(super) struct Birth {
     /// The host's, if they are known.
     pub(super) hierarchies: Option<Hierarchies>,
+    /// What `ps` shows of it, to be changed when nobody waits.
+    pub(super) title: Option<Title>,
     /// Where it hears that somebody knows of it. Before, nothing may be begun; nobody is left to say so at the end of the file.
     pub(super) go: Option<OwnedFd>,
-    /// To be done when nobody waits.
-    pub(super) called: Option<Box<dyn FnOnce()>>,
 }
 
 /// Supervises the container of two directories, without a [template](super::template); its control socket is standard input. Returns when the container has ended,
@@ -70,7 +72,8 @@ pub(super) struct Birth {
 /// # Errors
 /// [`SuperviseError`]. A container that could not be started is no error: its exit record says so.
 pub fn supervise(run: PathBuf, state: PathBuf) -> Result<(), SuperviseError> {
-    let listener = become_daemon().map_err(|source| SuperviseError::SetUp { step: "become a supervisor", source })?;
+    let listener =
+        become_daemon(COMM).map_err(|source| SuperviseError::SetUp { step: "become a supervisor", source })?;
     supervise_as(run, state, listener, Birth::default())
 }
 
@@ -88,8 +91,8 @@ pub(super) fn supervise_as(
         wait_for(&go).map_err(|source| SuperviseError::SetUp { step: "wait for the agent", source })?;
     }
     let started = start::start(&plan, &container, birth.hierarchies);
-    if let Some(called) = birth.called {
-        called();
+    if let Some(title) = birth.title {
+        title.show(&plan.name);
     }
     // A specification may be large, and is not needed any more.
     drop(plan);
@@ -113,6 +116,8 @@ fn read_plan(paths: &Paths) -> Result<Plan, SuperviseError> {
     Plan::load(paths).map_err(|source| SuperviseError::Plan { path: paths.plan(), source })
 }
 
+/// What the kernel calls a supervisor (`/proc/PID/comm`).
+pub(super) const COMM: &CStr = c"tweendeck-sup";
 /// Open files a process may have unless it asks for more.
 const SOFT_OPEN_FILES: u64 = 1024;
 
@@ -132,10 +137,10 @@ const KEPT: [Signal; 10] = [
 ];
 
 /// A session of its own, deaf to every signal that can be ignored; the socket moved away from standard input.
-pub(super) fn become_daemon() -> io::Result<OwnedFd> {
+pub(super) fn become_daemon(comm: &CStr) -> io::Result<OwnedFd> {
     nix::unistd::setsid()?;
     crate::sys::share_one_arena();
-    prctl::set_name(c"tweendeck-sup")?;
+    prctl::set_name(comm)?;
     prctl::set_dumpable(false)?;
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     for signal in Signal::iterator().filter(|signal| !KEPT.contains(signal)) {
