@@ -164,7 +164,7 @@ impl Hierarchies {
 
     /// The same hierarchies for cgroups below `base`, a path below the v2 mount point; empty means the mount point itself. A cgroup hands down what its
     /// own `cgroup.controllers` lists (cgroup-v2.rst, "Enabling and Disabling"), which may be less than the mount point has; what lies above it is
-    /// another's to decide.
+    /// another's to decide. What is at the mount point has been read already.
     ///
     /// # Errors
     /// [`CgroupError::Read`] when there is no such cgroup. Beside v1 it may be absent: then nothing comes from v2.

@@ -1,8 +1,7 @@
 //! Capability names as bits (linux/capability.h).
 
-use std::sync::LazyLock;
-
 use std::io;
+use std::sync::LazyLock;
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities};
 
