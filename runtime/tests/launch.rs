@@ -437,6 +437,52 @@ fn a_killed_supervisor_takes_its_container_along_and_teardown_removes_the_rest()
     assert!(!bench.paths.run().exists());
 }
 
+/// What a crash has left is another's: it is killed, frozen or not, and what is below goes too.
+#[test]
+fn what_is_in_a_cgroup_of_the_same_name_is_killed_before_the_container_is_in_it() {
+    for frozen in [false, true] {
+        let bench = Bench::new();
+        let old = cgroup::open(&bench.hierarchies, &bench.cgroup_path()).unwrap();
+        let below = cgroup::open(&bench.hierarchies, &format!("{}/below", bench.cgroup_path())).unwrap();
+        old.create().unwrap();
+        below.create().unwrap();
+        let mut sleepers = Vec::new();
+        for group in [&old, &below] {
+            let sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+            let pid = i32::try_from(sleeper.id()).unwrap();
+            enter(&bench, group, pid);
+            assert!(group.has(pid));
+            sleepers.push(sleeper);
+        }
+        if frozen {
+            old.freeze(Duration::from_secs(5)).unwrap();
+        }
+        // Reaped as soon as they end, as orphans are.
+        let reapers: Vec<_> =
+            sleepers.into_iter().map(|mut sleeper| std::thread::spawn(move || sleeper.wait())).collect();
+        let record = bench.run(&bench.plan(&["sh", "-c", "exit 7"]));
+        assert_eq!(record.outcome, Outcome::Exited { code: 7 }, "{frozen} {:?}", bench.output("stderr"));
+        for reaper in reapers {
+            let ended = reaper.join().unwrap().unwrap();
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&ended), Some(9), "{frozen}");
+        }
+        bench.assert_clean();
+    }
+}
+
+/// Moves a process into a cgroup, in every hierarchy that this host has for containers.
+fn enter(bench: &Bench, group: &cgroup::Cgroup, pid: i32) {
+    let of = |controller| bench.hierarchies.home(controller).map(|home| home.mount().to_owned());
+    let mut mounts: Vec<_> = cgroup::Controller::ALL.into_iter().filter_map(of).collect();
+    mounts.sort_unstable();
+    mounts.dedup();
+    for procs in
+        mounts.into_iter().map(|mount| mount.join(group.path()).join("cgroup.procs")).filter(|file| file.exists())
+    {
+        fs::write(procs, pid.to_string()).unwrap();
+    }
+}
+
 #[test]
 fn a_second_client_is_told_the_whole_state() {
     let bench = Bench::new();

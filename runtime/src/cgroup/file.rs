@@ -143,34 +143,40 @@ pub(super) fn tree(directory: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     Ok(found)
 }
 
+/// Whether a directory has been made, or was there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Made {
+    New,
+    Already,
+}
+
 /// Makes a directory and its parents below `mount`, each open to whoever wants to look, whatever the umask: a container whose root is nobody here reads
 /// its own limits, and some kernels (6.1; 6.18 does not) let it mount its part of a hierarchy only if it may search all that is above it.
-pub(super) fn make(mount: &Path, path: &str) -> Result<PathBuf, CgroupError> {
+pub(super) fn make(mount: &Path, path: &str) -> Result<Made, CgroupError> {
     let full = mount.join(path);
     // Its parent is nearly always there.
     match make_one(&full) {
         Err(CgroupError::Create { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-        made => return made.map(|()| full),
+        made => return made,
     }
     let mut above = mount.to_owned();
-    for component in Path::new(path).components() {
+    for component in Path::new(path).parent().into_iter().flat_map(Path::components) {
         above.push(component);
         make_one(&above)?;
     }
-    Ok(full)
+    make_one(&full)
 }
 
 /// One that exists is fine, and keeps its mode.
-fn make_one(path: &Path) -> Result<(), CgroupError> {
+fn make_one(path: &Path) -> Result<Made, CgroupError> {
     let made = match sys::with_umask(Mode::from_bits_truncate(0o022), || fs::create_dir(path)) {
         Some(made) => made,
         None => fs::create_dir(path).and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o755))),
     };
     match made {
-        Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
-            Err(CgroupError::Create { path: path.to_owned(), source })
-        }
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => Ok(Made::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Already),
+        Err(source) => Err(CgroupError::Create { path: path.to_owned(), source }),
     }
 }
 

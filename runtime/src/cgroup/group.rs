@@ -11,7 +11,7 @@ use super::stats::{Places, Scope, Stats, StatsReader};
 use super::v1::V1;
 use super::v2::V2;
 use super::{
-    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Memory, OomEvent, Resources, Totals, Version, file,
+    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Made, Memory, OomEvent, Resources, Totals, Version, file,
 };
 
 /// How long processes may take to die of SIGKILL before that is an error.
@@ -81,18 +81,40 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError`] naming the directory.
     pub fn create(&self) -> Result<(), CgroupError> {
-        self.sides.iter().try_for_each(|side| side.create())
+        self.sides.iter().try_for_each(|side| side.create().map(drop))
     }
 
-    /// Makes one part of it, and sets the limits that belong there. [`Cgroup::confirm`] reads them back.
+    /// Makes one part of it anew, and sets the limits that belong there. [`Cgroup::confirm`] reads them back. What an earlier container of the same path has left
+    /// there after a crash is killed and removed.
     ///
     /// # Errors
-    /// [`CgroupError::Create`], and [`CgroupError::Write`] when the kernel refuses a limit.
+    /// [`CgroupError::Create`], [`CgroupError::NotEmpty`], and [`CgroupError::Write`] when the kernel refuses a limit.
     pub fn make(&self, part: Part, resources: &Resources) -> Result<(), CgroupError> {
         self.part(part).try_for_each(|side| {
-            side.create()?;
+            // To look first would cost more: nearly always nothing is there.
+            if side.create()? == Made::Already {
+                self.clear(side)?;
+                side.create()?;
+            }
             side.write(resources, None)
         })
+    }
+
+    /// Kills what is in one side and removes it. Another side may have something that lives.
+    fn clear(&self, side: &dyn Backend) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + DIE;
+        loop {
+            // Frozen they cannot fork meanwhile. On v1 they take their SIGKILL when they are thawed, by whichever side they were frozen.
+            side.set_frozen(true)?;
+            let pids = side.processes()?;
+            pids.iter().for_each(|pid| self.kill_member(*pid));
+            self.sides().try_for_each(|side| side.set_frozen(false).map(drop))?;
+            let Some(first) = pids.first() else { return side.remove() };
+            if Instant::now() > deadline {
+                return Err(CgroupError::NotEmpty { path: self.path.clone(), count: pids.len(), first: *first });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn part(&self, part: Part) -> impl Iterator<Item = &dyn Backend> {

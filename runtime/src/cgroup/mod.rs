@@ -42,6 +42,7 @@ use std::time::Instant;
 pub use check::check;
 pub use error::CgroupError;
 pub use events::PidsEvents;
+use file::Made;
 pub use freeze::{Freezer, Freezing};
 pub use group::{Cgroup, Part, children, open, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
@@ -81,8 +82,8 @@ pub enum OomEventKind {
 
 /// One side of a container's cgroup: the controllers that one version of cgroups has on this host.
 pub(crate) trait Backend: Send + Sync + std::fmt::Debug {
-    /// Makes the directories; one that exists is fine.
-    fn create(&self) -> Result<(), CgroupError>;
+    /// Makes the directories; one that exists is fine. `Already` if there was one.
+    fn create(&self) -> Result<Made, CgroupError>;
     /// Writes what concerns its controllers. `before` is what it has; `None` when it has just been made.
     fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError>;
     /// Reads the limits of its controllers: all, or at least those that `only` asks for.

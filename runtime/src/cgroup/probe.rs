@@ -27,9 +27,11 @@ fn in_a_new_group(mount: &Path, controller: Controller, name: &str) -> bool {
         return false;
     }
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let Ok(group) = file::make(mount, &format!("tweendeck-probe-{}-{number}", std::process::id())) else {
+    let path = format!("tweendeck-probe-{}-{number}", std::process::id());
+    if file::make(mount, &path).is_err() {
         return false;
-    };
+    }
+    let group = mount.join(path);
     let found = group.join(name).exists();
     // Nothing was ever in it.
     let _ = file::remove(&group);

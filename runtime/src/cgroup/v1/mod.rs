@@ -15,7 +15,8 @@ use std::time::Instant;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::{
-    Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Totals, entrance, file,
+    Backend, CgroupError, Controller, Effective, Freezer, Made, OomEvent, OomEventKind, Resources, Totals, entrance,
+    file,
 };
 
 /// The v1 side of a container's cgroup.
@@ -49,14 +50,17 @@ impl V1 {
 }
 
 impl Backend for V1 {
-    fn create(&self) -> Result<(), CgroupError> {
+    fn create(&self) -> Result<Made, CgroupError> {
+        let mut all = Made::New;
         for mount in &self.mounts {
-            file::make(mount, &self.path)?;
+            if file::make(mount, &self.path)? == Made::Already {
+                all = Made::Already;
+            }
         }
-        match self.cpuset.as_deref() {
-            Some(mount) => cpuset::fill(mount, &self.path),
-            None => Ok(()),
+        if let Some(mount) = self.cpuset.as_deref() {
+            cpuset::fill(mount, &self.path)?;
         }
+        Ok(all)
     }
 
     fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {

@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::{Backend, CgroupError, Controller, Effective, Freezer, OomEvent, OomEventKind, Resources, Totals, file};
+use super::{
+    Backend, CgroupError, Controller, Effective, Freezer, Made, OomEvent, OomEventKind, Resources, Totals, file,
+};
 
 /// The v2 side of a container's cgroup.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ impl V2 {
         if wanted.is_empty() {
             return Ok(());
         }
+        let parent = Path::new(&self.path).parent().and_then(Path::to_str).unwrap_or_default();
+        file::make(&self.mount, parent)?;
         let names: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();
         let mut directory = self.mount.clone();
         for component in Path::new(&self.path).components() {
@@ -66,11 +70,9 @@ impl V2 {
 const ALWAYS: [Controller; 4] = [Controller::Cpu, Controller::Memory, Controller::Pids, Controller::Io];
 
 impl Backend for V2 {
-    fn create(&self) -> Result<(), CgroupError> {
-        let parent = Path::new(&self.path).parent().and_then(Path::to_str).unwrap_or_default();
-        file::make(&self.mount, parent)?;
+    fn create(&self) -> Result<Made, CgroupError> {
         self.distribute(&ALWAYS)?;
-        file::make(&self.mount, &self.path).map(drop)
+        file::make(&self.mount, &self.path)
     }
 
     fn write(&self, resources: &Resources, before: Option<&Effective>) -> Result<(), CgroupError> {

@@ -89,6 +89,8 @@ impl Container {
 
     /// A start that did not come as far as a process.
     pub(super) fn never_started(&mut self, failure: &StartFailure) {
+        // Empty, and there: whoever looks for its output need not know that it never started.
+        self.output.begin();
         let record = self.exit_record(start_failed(failure), Totals::default());
         store(&record, &self.paths);
         self.tell_end(record);

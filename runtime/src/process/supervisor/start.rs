@@ -66,8 +66,6 @@ fn launch(
     resources: &Resources,
 ) -> Result<Parts, StartFailure> {
     let of_cgroup = |stage: &'static str| move |error: CgroupError| StartFailure::of_cgroup(stage, &error);
-    // What a container of this name left behind after a crash is not this container's.
-    cgroup.remove().map_err(of_cgroup("remove an old cgroup"))?;
     // Limits first, so that nothing of the container's ever runs without them. What the clone enters by itself is made while it makes its mounts, before
     // which it does not need it (ADR 11).
     cgroup.make(Part::BornInto, resources).map_err(of_cgroup("make the cgroup"))?;
