@@ -445,7 +445,11 @@ fn what_is_in_a_cgroup_of_the_same_name_is_killed_before_the_container_is_in_it(
         let old = cgroup::open(&bench.hierarchies, &bench.cgroup_path()).unwrap();
         let below = cgroup::open(&bench.hierarchies, &format!("{}/below", bench.cgroup_path())).unwrap();
         old.create().unwrap();
-        below.create().unwrap();
+        match bench.hierarchies.unified().filter(|_| bench.hierarchies.version() == Version::V2) {
+            // Without controllers, as a container makes one: where they are handed down no process may be (cgroup-v2.rst, "No Internal Process Constraint").
+            Some(mount) => fs::create_dir(mount.join(below.path())).unwrap(),
+            None => below.create().unwrap(),
+        }
         let mut sleepers = Vec::new();
         for group in [&old, &below] {
             let sleeper = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
