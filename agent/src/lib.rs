@@ -5,9 +5,11 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test may block"))]
 
 pub mod adoption;
+pub mod allocation;
 pub mod blocking;
 pub mod causes;
 pub mod config;
+pub mod expiry;
 pub mod grpc;
 pub mod host;
 pub mod journal;

@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tweendeck_proto::admission::Room;
 use tweendeck_proto::v1;
 use tweendeck_runtime::bundle::LogPolicy;
 use tweendeck_runtime::cgroup::{self, Hierarchies};
@@ -22,8 +23,9 @@ use tweendeck_runtime::hold::Holder;
 use tweendeck_runtime::host::Load;
 use tweendeck_runtime::launch::RuntimeBinary;
 
+use crate::allocation::Allocation;
 use crate::causes::causes;
-use crate::config::{Config, OnShutdown};
+use crate::config::{self, Config, OnShutdown};
 use crate::grpc::{self, Api, Listeners};
 use crate::host::Host;
 use crate::journal::{Journal, Retention};
@@ -32,7 +34,7 @@ use crate::notify::Notifier;
 use crate::placement::{Established, Keeper};
 use crate::registry::Registry;
 use crate::workload::{Filters, Op, Terms};
-use crate::{blocking, node_info, placement, reporter, sampler, telemetry};
+use crate::{blocking, expiry, node_info, placement, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -49,11 +51,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     // Before anything is there to be cleaned up.
     let asked_to_stop = Asked::listen().context("listen for signals")?;
     let notifier = Notifier::from_environment();
-    let TakenOver { listeners, registry, reporter, load, lock, keeper } = take_over(&config).await?;
+    let TakenOver { listeners, registry, reporter, load, allocatable, lock, keeper } = take_over(&config).await?;
 
     let (stop, stopping) = watch::channel(false);
     let (drain, draining) = watch::channel(false);
-    let Observed { info, usage, status, mut reporting } = observe(&config, &registry, reporter, &load, stopping);
+    let Observed { info, usage, status, mut reporting } =
+        observe(&config, &registry, reporter, &load, allocatable, stopping);
+    expiry::start(registry.journal().clone());
+    note(&registry, v1::EventKind::AgentStarted, "the agent has taken over the node").await;
     let api = Api::new(registry.clone(), info, usage, status, draining);
     let served = grpc::serve(api, listeners, config.grpc.max_concurrent_streams);
     tracing::info!(socket = %config.grpc.socket.display(), tcp = ?config.grpc.listen, "serving");
@@ -65,6 +70,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ended = &mut served => ended.context("serve")?,
         name = asked_to_stop.wait() => {
             tracing::info!(signal = name, "stopping");
+            note(&registry, v1::EventKind::AgentStopping, &format!("the agent goes down ({name})")).await;
             notifier.stopping(match config.on_shutdown {
                 OnShutdown::Keep => "stopping; containers run on",
                 OnShutdown::Delete => "stopping; containers are deleted",
@@ -98,13 +104,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes down what happens to the agent. A store that cannot write is told where it matters.
+async fn note(registry: &Registry, kind: v1::EventKind, message: &str) {
+    let event = v1::NodeEvent {
+        message: message.to_owned(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot_id: registry.host().boot_id.clone(),
+    };
+    if let Err(error) = registry.journal().note(kind, event).await {
+        tracing::warn!(%error, message, "write it down");
+    }
+}
+
 /// Everything up to the point where calls can be answered.
 async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
-    let retention = Retention { max_entries: config.journal.max_events, max_containers: config.limits.max_containers };
+    let config::Journal { max_events: max_entries, max_bytes, max_age } = config.journal;
+    let retention = Retention { max_entries, max_bytes, max_age };
     make_private(&config.state_dir)
         .with_context(|| format!("make the state directory {}", config.state_dir.display()))?;
-    let (journal, opened) = Journal::open(&config.state_dir, retention).context("open the store")?;
     let load = tweendeck_runtime::host::load().context("read what the machine has")?;
+    let allocation = Allocation::of(config);
+    let (allocatable, room) = watch::channel(allocation.allocatable(&load));
+    let (journal, opened) = Journal::open(&config.state_dir, retention, room).context("open the store")?;
     make_private(&config.run_dir).with_context(|| format!("make the run directory {}", config.run_dir.display()))?;
     let lock = lock(&config.run_dir).with_context(|| format!("lock the run directory {}", config.run_dir.display()))?;
     match tweendeck_runtime::host::raise_open_files() {
@@ -119,7 +140,7 @@ async fn take_over(config: &Config) -> anyhow::Result<TakenOver> {
     let (handle, reporter) = reporter::prepare();
     let registry = Registry::new(host, journal, handle);
     registry.adopt(opened.recovered).await.context("take over the node's containers")?;
-    Ok(TakenOver { listeners, registry, reporter, load, lock, keeper })
+    Ok(TakenOver { listeners, registry, reporter, load, allocatable, lock, keeper })
 }
 
 /// A node that can be served.
@@ -129,6 +150,8 @@ struct TakenOver {
     /// Has the registry's changes noted, and does not report them yet.
     reporter: reporter::Unstarted,
     load: Load,
+    /// What the journal has to give; follows what the machine has.
+    allocatable: watch::Sender<Room>,
     /// Held as long as the agent lives: no other agent may use the same run directory.
     lock: File,
     /// Keeps the scope held, if there is one.
@@ -149,11 +172,13 @@ fn observe(
     registry: &Registry,
     reporter: reporter::Unstarted,
     load: &Load,
+    allocatable: watch::Sender<Room>,
     stopping: watch::Receiver<bool>,
 ) -> Observed {
     let (usage_sender, usage) = watch::channel(v1::NodeUsage::default());
     let (info_sender, info) = watch::channel(node_info::of(config, registry.host(), registry.journal().id(), load));
-    let outputs = sampler::Outputs { usage: usage_sender, info: info_sender };
+    let allocation = Allocation::of(config);
+    let outputs = sampler::Outputs { usage: usage_sender, info: info_sender, allocation, allocatable };
     sampler::start(registry.host().clone(), Arc::new(registry.clone()), config.sampling.interval, outputs);
     match config.etcd.clone() {
         None => Observed { info, usage, status: reporter.discard(), reporting: None },

@@ -134,6 +134,12 @@ fn option_of_spec(field: &str) -> Option<&'static str> {
         "spec.security.seccomp_unconfined" | "spec.security.seccomp_profile_json" => "--security-opt seccomp",
         "spec.security.apparmor_profile" => "--security-opt apparmor",
         "spec.security.selinux_label" => "--security-opt label",
+        "spec.requests.cpu_millis" | "requests.cpu_millis" => "--request-cpus",
+        "spec.requests.memory_bytes" | "requests.memory_bytes" => "--request-memory",
+        "reservation" => "--reservation",
+        "containers" => "--containers",
+        "ttl" => "--ttl",
+        "filter.label_selector" => "--label",
         "grace" => "--grace",
         "timeout" => "--timeout",
         _ => return None,
@@ -170,6 +176,12 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::NameQuarantined => {
             "`tween node` shows what was found; find out whose it is and remove it, or choose another name"
         }
+        ErrorReason::InsufficientResources => {
+            "request less, give up reservations with `tween release`, or choose another node; `tween node` shows what is requested"
+        }
+        ErrorReason::ReservationNotFound => "`tween reservations` lists them, `tween reserve` makes one",
+        ErrorReason::ReservationExists => "choose another name, or `tween release` that reservation",
+        ErrorReason::ReservationTooSmall => "request less, or leave --reservation out",
         ErrorReason::MemoryInUse => "take a higher --memory, or stop the container first; the old limits hold",
         ErrorReason::ResizeFailed => "read the message and the agent's log on the node; the old limits hold",
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",

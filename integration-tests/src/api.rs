@@ -7,7 +7,9 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::event_service_client::EventServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
+use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use tweendeck_proto::v1::*;
 
@@ -16,6 +18,10 @@ use tweendeck_proto::v1::*;
 pub struct Api {
     /// `ContainerService`.
     pub containers: ContainerServiceClient<Channel>,
+    /// `EventService`.
+    pub events: EventServiceClient<Channel>,
+    /// `ReservationService`.
+    pub reservations: ReservationServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
 }
@@ -80,6 +86,8 @@ impl Api {
     pub fn new(channel: Channel) -> Self {
         Self {
             containers: ContainerServiceClient::new(channel.clone()),
+            events: EventServiceClient::new(channel.clone()),
+            reservations: ReservationServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
             stats: StatsServiceClient::new(channel),
         }

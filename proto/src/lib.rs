@@ -3,6 +3,7 @@
 //! Nothing here decides anything. The `.proto` files in `tweendeck/v1` are the source; this crate compiles them
 //! and adds the names that both ends of a wire must agree on.
 
+pub mod admission;
 pub mod etcd;
 pub mod reason;
 pub mod state;

@@ -1,5 +1,6 @@
 //! Facts about this host and its processes, read from the kernel.
 
+mod clock;
 mod device;
 mod facts;
 mod load;
@@ -7,6 +8,7 @@ mod processes;
 
 use std::io;
 
+pub use clock::boottime;
 pub use device::{Device, device};
 pub use facts::{Fact, Verdict, facts};
 pub use load::{Load, load};

@@ -35,7 +35,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
     let limits = reader.limits();
     let user_ids = reader.user_ids(limits);
     let security = reader.security();
-    let journal = reader.number("journal.max_events", 1000..=100_000_000).map(|max_events| Journal { max_events });
+    let journal = reader.journal();
     let sampling = reader.duration("sampling.interval", 1..=3600).map(|interval| Sampling { interval });
     let etcd = reader.etcd(sampling);
     let log = reader.log();
@@ -169,7 +169,17 @@ impl Reader<'_> {
         let message =
             "must be at most 64; a key has 1 to 128 characters of A-Z a-z 0-9 _ . / -, a value at most 256 bytes";
         self.require(labels.len() <= 64 && labels.iter().all(good), "node.labels", message);
-        valid.then_some(Node { id: NodeId(id), labels })
+        let reserved_cpu_millis = self.number("node.reserved_cpu_millis", 0..=1_024_000)?;
+        let reserved_cpu_millis = u32::try_from(reserved_cpu_millis).ok()?;
+        let reserved_memory_bytes = self.number("node.reserved_memory_bytes", 0..=1 << 60)?;
+        valid.then_some(Node { id: NodeId(id), labels, reserved_cpu_millis, reserved_memory_bytes })
+    }
+
+    fn journal(&mut self) -> Option<Journal> {
+        let max_events = self.number("journal.max_events", 1000..=100_000_000);
+        let max_bytes = self.number("journal.max_bytes", 1 << 20..=1 << 40);
+        let max_age = self.duration("journal.max_age", 3600..=10 * 365 * 24 * 3600);
+        Some(Journal { max_events: max_events?, max_bytes: max_bytes?, max_age: max_age? })
     }
 
     fn grpc(&mut self, run_dir: Option<&Path>) -> Option<Grpc> {

@@ -73,6 +73,10 @@ pub struct Node {
     pub id: NodeId,
     /// Labels, for a scheduler.
     pub labels: BTreeMap<String, String>,
+    /// CPU time that is not given out, thousandths of a CPU.
+    pub reserved_cpu_millis: u32,
+    /// Memory that is not given out, bytes.
+    pub reserved_memory_bytes: u64,
 }
 
 /// A node's id: a letter or digit, then up to 62 of `A-Z a-z 0-9 _ . -`.
@@ -134,6 +138,10 @@ pub struct Security {
 pub struct Journal {
     /// Changes kept.
     pub max_events: u64,
+    /// Bytes of them.
+    pub max_bytes: u64,
+    /// How old they may be.
+    pub max_age: Duration,
 }
 
 /// Measuring.

@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 28] = [
+pub(super) const SETTINGS: [Setting; 32] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -80,6 +80,18 @@ pub(super) const SETTINGS: [Setting; 28] = [
         Shape::Map,
         "",
         "Labels of the node, for a scheduler: at most 64; a key has 1 to 128 characters of A-Z a-z 0-9 _ . / -, a value at most 256 bytes",
+    ),
+    setting(
+        "node.reserved_cpu_millis",
+        Shape::Number,
+        "0",
+        "CPU time that is kept for the host itself and given to no request, thousandths of a CPU, 0 to 1024000",
+    ),
+    setting(
+        "node.reserved_memory_bytes",
+        Shape::Number,
+        "0",
+        "Memory that is kept for the host itself and given to no request, bytes, 0 to 1152921504606846976",
     ),
     setting(
         "grpc.socket",
@@ -155,6 +167,18 @@ pub(super) const SETTINGS: [Setting; 28] = [
         Shape::Number,
         "100000",
         "Changes kept for watches to resume from, 1000 to 100000000",
+    ),
+    setting(
+        "journal.max_bytes",
+        Shape::Number,
+        "268435456",
+        "Bytes of changes kept, 1048576 to 1099511627776. On disk they take up to half as much again",
+    ),
+    setting(
+        "journal.max_age",
+        Shape::Text,
+        "168h",
+        "Changes older than this are not kept but for the last 1000, 1h to 87600h",
     ),
     setting("sampling.interval", Shape::Text, "10s", "Between two samples of usage, 1s to 1h"),
     setting(

@@ -28,10 +28,10 @@ type Answer<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl ContainerService for Api {
     async fn create_container(&self, request: Request<CreateContainerRequest>) -> Answer<CreateContainerResponse> {
-        let CreateContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
-        let wanted = self.wanted("CreateContainer", name, spec, request_id).await?;
+        let CreateContainerRequest { name, spec, request_id, validate_only, reservation } = request.into_inner();
+        let wanted = self.wanted("CreateContainer", Asked { name, spec, reservation, request_id }).await?;
         let container = if validate_only {
-            self.draft(wanted)?
+            self.draft(wanted).await?
         } else {
             match self.create(wanted, Begin::Later).await? {
                 Created::New(_, record) => record.container.clone(),
@@ -80,10 +80,10 @@ impl ContainerService for Api {
     }
 
     async fn run_container(&self, request: Request<RunContainerRequest>) -> Answer<RunContainerResponse> {
-        let RunContainerRequest { name, spec, request_id, validate_only } = request.into_inner();
-        let wanted = self.wanted("RunContainer", name, spec, request_id).await?;
+        let RunContainerRequest { name, spec, request_id, validate_only, reservation } = request.into_inner();
+        let wanted = self.wanted("RunContainer", Asked { name, spec, reservation, request_id }).await?;
         if validate_only {
-            return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted)?) }));
+            return Ok(Response::new(RunContainerResponse { container: Some(self.draft(wanted).await?) }));
         }
         let name = wanted.name.clone();
         let handle = match self.create(wanted, Begin::Now).await? {
@@ -102,6 +102,14 @@ impl ContainerService for Api {
         };
         let container = Some(self.past_start(&handle, 1).await?);
         Ok(Response::new(RunContainerResponse { container }))
+    }
+
+    async fn batch_create_containers(
+        &self,
+        request: Request<BatchCreateContainersRequest>,
+    ) -> Answer<BatchCreateContainersResponse> {
+        let results = self.create_many(request.into_inner()).await?;
+        Ok(Response::new(BatchCreateContainersResponse { results }))
     }
 
     async fn stop_container(&self, request: Request<StopContainerRequest>) -> Answer<StopContainerResponse> {
@@ -222,54 +230,57 @@ impl ContainerService for Api {
         Ok(Response::new(ListProcessesResponse { processes, next_page_token: next_page_token.unwrap_or_default() }))
     }
 
-    type WatchContainersStream = watch::Items;
+    type WatchContainersStream = watch::Items<WatchContainersResponse>;
 
-    async fn watch_containers(&self, request: Request<WatchContainersRequest>) -> Answer<watch::Items> {
-        let request = request.into_inner();
-        if !request.name.is_empty() {
-            let mut violations = Violations::default();
-            validate::container_name(&request.name, &mut violations);
-            violations.finish()?;
-        }
-        Ok(Response::new(watch::watch(self.registry().journal().clone(), self.stopping(), request)?))
+    async fn watch_containers(&self, request: Request<WatchContainersRequest>) -> Answer<Self::WatchContainersStream> {
+        let journal = self.registry().journal().clone();
+        Ok(Response::new(watch::containers(journal, self.stopping(), &request.into_inner())?))
     }
 }
 
+/// A container to be made, as it was asked for.
+pub(super) struct Asked {
+    pub(super) name: String,
+    pub(super) spec: Option<ContainerSpec>,
+    pub(super) reservation: String,
+    pub(super) request_id: String,
+}
+
 /// A container to be made, checked.
-struct Wanted {
-    name: String,
+pub(super) struct Wanted {
+    pub(super) name: String,
     spec: ContainerSpec,
+    reservation: Option<String>,
     request: Option<crate::journal::Request>,
 }
 
 impl Wanted {
-    fn check(host: &Host, method: &str, name: String, spec: Option<ContainerSpec>, id: &str) -> Result<Self, Refusal> {
+    fn check(host: &Host, method: &str, asked: Asked) -> Result<Self, Refusal> {
         let mut violations = Violations::default();
-        let payload = CreateContainerRequest { name, spec, ..Default::default() };
+        let Asked { name, spec, reservation, request_id: id } = asked;
+        let payload = CreateContainerRequest { name, spec, reservation, ..Default::default() };
         let digest = validate::digest(method, &payload);
-        let CreateContainerRequest { name, spec, .. } = payload;
+        let CreateContainerRequest { name, spec, reservation, .. } = payload;
         validate::container_name(&name, &mut violations);
         validate::spec(host, &name, spec.as_ref(), &mut violations);
-        let request = validate::request_id(id, digest, &mut violations);
+        if !reservation.is_empty() {
+            validate::reservation_name("reservation", &reservation, &mut violations);
+        }
+        let request = validate::request_id(&id, digest, &mut violations);
         violations.finish()?;
         let spec = spec.unwrap_or_default();
         validate::supported("spec.resources", &host.hierarchies, spec.resources.as_ref())?;
         validate::watchable("spec", &host.hierarchies, spec.pressure.as_ref())?;
-        Ok(Self { name, spec, request })
+        let reservation = (!reservation.is_empty()).then_some(reservation);
+        Ok(Self { name, spec, reservation, request })
     }
 }
 
 impl Api {
-    async fn wanted(
-        &self,
-        method: &'static str,
-        name: String,
-        spec: Option<ContainerSpec>,
-        id: String,
-    ) -> Result<Wanted, Refusal> {
+    pub(super) async fn wanted(&self, method: &'static str, asked: Asked) -> Result<Wanted, Refusal> {
         let host = self.registry().host().clone();
-        let on_host = validate::looks_at_the_host(spec.as_ref());
-        let check = move || Wanted::check(&host, method, name, spec, &id);
+        let on_host = validate::looks_at_the_host(asked.spec.as_ref());
+        let check = move || Wanted::check(&host, method, asked);
         // A look at a directory may take as long as its file system likes.
         if on_host {
             blocking::run(check).await.map_err(|error| Refusal::Internal(error.to_string()))?
@@ -279,18 +290,17 @@ impl Api {
     }
 
     /// What would be made, if it can be.
-    fn draft(&self, wanted: Wanted) -> Result<Container, Refusal> {
-        if self.registry().get(&wanted.name).is_some() {
-            return Err(Refusal::Exists { name: wanted.name });
-        }
-        let mut container = self.registry().draft(wanted.name, wanted.spec).container;
+    pub(super) async fn draft(&self, wanted: Wanted) -> Result<Container, Refusal> {
+        let Wanted { name, spec, reservation, .. } = wanted;
+        let drafted = self.registry().rehearse(name.clone(), spec, reservation).await;
+        let mut container = drafted.map_err(|error| Refusal::Journal { name, error })?.container;
         container.uid.clear();
         Ok(container)
     }
 
-    async fn create(&self, wanted: Wanted, begin: Begin) -> Result<Created, Refusal> {
-        let Wanted { name, spec, request } = wanted;
-        let created = self.registry().create(name.clone(), spec, request, begin).await;
+    pub(super) async fn create(&self, wanted: Wanted, begin: Begin) -> Result<Created, Refusal> {
+        let Wanted { name, spec, reservation, request } = wanted;
+        let created = self.registry().create(name.clone(), spec, reservation, request, begin).await;
         created.map_err(|error| Refusal::Journal { name, error })
     }
 

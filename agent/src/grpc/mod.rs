@@ -3,13 +3,16 @@
 //! Requests become validated types (`validate`), errors become [`tonic::Status`] with details in one place (`status`), and every
 //! service is a thin layer over the registry, the journal and the runtime's facts.
 
+mod batch;
 mod cgroup_value;
 mod containers;
+mod events;
 mod freeze;
 mod limits;
 mod mutation;
 mod node;
 mod peer;
+mod reservations;
 mod resize;
 mod serve;
 mod stats;

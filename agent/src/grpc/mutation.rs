@@ -57,9 +57,9 @@ impl Api {
         let request = terms.request.ok_or_else(not_found)?;
         match self.registry().journal().request(request).await {
             // As it last was: the answer that the request got, or would have got.
-            Ok(Some(row)) => {
-                let last = self.last_of(name, &row.container.uid).await?;
-                Ok(Mutated::Before(Box::new(last.unwrap_or(row.container))))
+            Ok(Some(container)) => {
+                let last = self.last_of(name, &container.uid).await?;
+                Ok(Mutated::Before(Box::new(last.unwrap_or(container))))
             }
             Ok(None) => Err(not_found()),
             Err(error) => Err(Refusal::Journal { name: name.to_owned(), error }),
@@ -68,9 +68,8 @@ impl Api {
 
     /// A container that is gone, as it last was.
     pub(super) async fn last_of(&self, name: &str, uid: &str) -> Result<Option<Container>, Refusal> {
-        let entry = self.registry().journal().last_of(name.to_owned(), uid.to_owned()).await;
-        let entry = entry.map_err(|error| Refusal::Journal { name: name.to_owned(), error })?;
-        Ok(entry.map(|entry| entry.container))
+        let last = self.registry().journal().last_of(name.to_owned(), uid.to_owned()).await;
+        last.map_err(|error| Refusal::Journal { name: name.to_owned(), error })
     }
 
     /// Waits until `reached` holds or the container is gone. An agent that goes down does not wait: whoever asks the next one again gets the answer.

@@ -15,6 +15,7 @@ impl NodeService for Api {
     async fn get_node(&self, _: Request<GetNodeRequest>) -> Result<Response<GetNodeResponse>, Status> {
         let info = self.info();
         let journal = self.registry().journal();
+        let taken = *journal.taken().borrow();
         let node = Node {
             id: info.id,
             hostname: info.hostname,
@@ -33,6 +34,8 @@ impl NodeService for Api {
             quarantined: self.registry().quarantined(),
             reporting: Some(self.reporting()),
             cgroup_placement: Some(placement(&self.registry().host().placed)),
+            allocatable: Some(journal.room().resources()),
+            allocated: Some(taken.containers.plus(taken.reserved).resources()),
         };
         Ok(Response::new(GetNodeResponse { node: Some(node) }))
     }

@@ -15,7 +15,9 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
+use tweendeck_proto::v1::event_service_server::EventServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
+use tweendeck_proto::v1::reservation_service_server::ReservationServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
 use tweendeck_proto::v1::{NodeInfo, NodeUsage, ReportingStatus};
 use tweendeck_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
@@ -178,6 +180,8 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
     health_reporter.set_serving::<ContainerServiceServer<Api>>().await;
     health_reporter.set_serving::<StatsServiceServer<Api>>().await;
     health_reporter.set_serving::<NodeServiceServer<Api>>().await;
+    health_reporter.set_serving::<EventServiceServer<Api>>().await;
+    health_reporter.set_serving::<ReservationServiceServer<Api>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -199,5 +203,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(ContainerServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
-        .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)))
+        .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(EventServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(ReservationServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)))
 }

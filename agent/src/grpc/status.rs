@@ -1,13 +1,15 @@
 //! The one map from errors to gRPC codes and reasons.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+use tweendeck_proto::admission::Shortage;
 use tweendeck_proto::v1::ErrorReason;
 use tweendeck_proto::{ERROR_DOMAIN, reason, state};
 
-use crate::journal::JournalError;
+use crate::journal::{JournalError, RoomError};
 use crate::workload::CommandError;
 
 /// Why a call is refused.
@@ -75,11 +77,7 @@ impl From<Refusal> for Status {
                 ErrorReason::WaitTimeout,
                 format!("container {name:?} is still {state}; what was asked of it goes on"),
             ),
-            Refusal::NotReady => plain(
-                Code::Unavailable,
-                ErrorReason::AgentNotReady,
-                "the agent is starting up or shutting down; try again".into(),
-            ),
+            Refusal::NotReady => not_ready(),
             Refusal::Denied(message) => plain(Code::PermissionDenied, ErrorReason::PermissionDenied, message),
             Refusal::ResumeToken(why) => plain(
                 Code::InvalidArgument,
@@ -91,6 +89,16 @@ impl From<Refusal> for Status {
             Refusal::Journal { name, error } => journal(&name, error),
         }
     }
+}
+
+/// Whoever asks again finds the next agent, as a rule within this time.
+const RESTART: Duration = Duration::from_secs(1);
+
+fn not_ready() -> Status {
+    let mut details = info(ErrorReason::AgentNotReady, HashMap::new());
+    details.set_retry_info(Some(RESTART));
+    let message = "the agent is starting up or shutting down; try again".to_owned();
+    Status::with_error_details(Code::Unavailable, message, details)
 }
 
 fn command(name: &str, error: CommandError) -> Status {
@@ -146,6 +154,49 @@ fn command(name: &str, error: CommandError) -> Status {
     }
 }
 
+/// There is no room, or not where it was looked for.
+fn room(name: &str, error: RoomError) -> Status {
+    match error {
+        RoomError::Insufficient(shortage) => short(
+            ErrorReason::InsufficientResources,
+            format!(
+                "{} of {} is free on this node, {} is requested: request less, or choose another node",
+                shortage.free,
+                shortage.resource.name(),
+                shortage.requested
+            ),
+            shortage,
+        ),
+        RoomError::ReservationTooSmall { name, shortage } => short(
+            ErrorReason::ReservationTooSmall,
+            format!(
+                "{} of {} is left in reservation {name:?}, {} is requested: request less, or leave the reservation out",
+                shortage.free,
+                shortage.resource.name(),
+                shortage.requested
+            ),
+            shortage,
+        ),
+        RoomError::NoReservation(name) => plain(
+            Code::NotFound,
+            ErrorReason::ReservationNotFound,
+            format!(
+                "there is no reservation {name:?}: it was never made, is used up, was given up, or its time is over; reserve again"
+            ),
+        ),
+        RoomError::ReservationExists => plain(
+            Code::AlreadyExists,
+            ErrorReason::ReservationExists,
+            format!("there is a reservation {name:?}: choose another name, or delete that reservation first"),
+        ),
+        RoomError::OtherReservation(current) => plain(
+            Code::Aborted,
+            ErrorReason::UidMismatch,
+            format!("the name {name:?} now belongs to another reservation (uid {current}): read it again"),
+        ),
+    }
+}
+
 fn journal(name: &str, error: JournalError) -> Status {
     match error {
         JournalError::Unavailable(why) => plain(
@@ -181,6 +232,7 @@ fn journal(name: &str, error: JournalError) -> Status {
             ErrorReason::NodeFull,
             format!("the node has its {limit} containers (limits.max_containers): delete some, or choose another node"),
         ),
+        JournalError::Room(error) => room(name, error),
         JournalError::RequestIdReused => {
             let mut status = fields(vec![FieldViolation::new(
                 "request_id",
@@ -195,6 +247,15 @@ fn journal(name: &str, error: JournalError) -> Status {
             status
         }
     }
+}
+
+fn short(reason: ErrorReason, message: String, shortage: Shortage) -> Status {
+    let metadata = HashMap::from([
+        ("resource".to_owned(), shortage.resource.name().to_owned()),
+        ("requested".to_owned(), shortage.requested.to_string()),
+        ("free".to_owned(), shortage.free.to_string()),
+    ]);
+    with(Code::ResourceExhausted, reason, message, metadata)
 }
 
 fn fields(violations: Vec<FieldViolation>) -> Status {

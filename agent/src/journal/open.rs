@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 /// The file in the state directory.
 const FILE: &str = "store.db";
-/// Version of the tables below; a store of a later version is refused, not guessed at.
+/// Version of the tables below; a store of a later version is refused, not guessed at. What only adds to them (`ADDITIONS`) is no new version: an earlier agent
+/// leaves alone what it does not know, so that an upgrade can be taken back.
 const SCHEMA: i64 = 1;
 
 const TABLES: &str = "
@@ -23,6 +24,15 @@ CREATE TABLE requests (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, digest BLOB NOT NULL, unix_ms INTEGER NOT NULL, container BLOB NOT NULL
 ) STRICT;
 ";
+
+/// Tables that came later.
+const ADDITIONS: &str = "
+CREATE TABLE IF NOT EXISTS reservations (
+    name TEXT PRIMARY KEY, reservation BLOB NOT NULL, boot_id TEXT NOT NULL, ends_boot_ms INTEGER NOT NULL, ends_unix_ms INTEGER NOT NULL
+) STRICT;
+";
+/// Columns that came later: table, column, and how it is declared.
+const COLUMNS: [(&str, &str, &str); 1] = [("changes", "kinds", "INTEGER NOT NULL DEFAULT 0")];
 
 /// Why the store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +146,7 @@ fn try_open(path: &Path) -> Result<Store, TryError> {
             return Err(TryError::Fatal(OpenError::Later { path: path.to_owned(), found }));
         }
     }
+    add(&connection).map_err(classify)?;
     let head: i64 =
         connection.query_row("SELECT coalesce(max(seq), 0) FROM changes", [], |row| row.get(0)).map_err(classify)?;
     let head = u64::try_from(head).unwrap_or(0);
@@ -157,11 +168,27 @@ fn configure(connection: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
+pub(super) fn create(connection: &Connection) -> Result<(), rusqlite::Error> {
     let id = uuid::Uuid::new_v4().to_string();
     connection.execute_batch(&format!(
         "BEGIN EXCLUSIVE; {TABLES} INSERT INTO meta VALUES ('journal_id', '{id}'); PRAGMA user_version = {SCHEMA}; COMMIT;"
     ))
+}
+
+/// Adds what an earlier version did not have.
+fn add(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.execute_batch(ADDITIONS)?;
+    for (table, column, declaration) in COLUMNS {
+        let there: bool = connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM pragma_table_info(?1) WHERE name = ?2)",
+            (table, column),
+            |row| row.get(0),
+        )?;
+        if !there {
+            connection.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN {column} {declaration}"))?;
+        }
+    }
+    Ok(())
 }
 
 fn meta(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {

@@ -4,7 +4,11 @@ use prost::Message as _;
 use rusqlite::{Connection, Error, OptionalExtension as _, Row, types::Type};
 use tweendeck_proto::v1;
 
-use super::{Entry, Record};
+use super::{Entry, Kinds, Record, Subject};
+
+/// What `changes.kind` says of an entry that is about no container; of one that is, it is a [`v1::ChangeKind`]. Entries of other kinds are a later version's.
+pub(super) const RESERVATION: i32 = 16;
+pub(super) const NODE: i32 = 32;
 
 /// A page is not continued beyond this, bytes.
 const PAGE_BYTES: usize = 1 << 20;
@@ -22,11 +26,19 @@ pub struct Page {
 
 /// A request that was committed before.
 #[derive(Clone, Debug)]
-pub struct RequestRow {
+pub(super) struct RequestRow {
     /// Digest over its method and payload.
-    pub digest: [u8; 32],
+    pub(super) digest: [u8; 32],
+    /// What the caller was answered.
+    pub(super) answer: Vec<u8>,
+}
+
+impl RequestRow {
     /// The container as it was then.
-    pub container: v1::Container,
+    pub(super) fn container(&self) -> Result<v1::Container, super::JournalError> {
+        v1::Container::decode(self.answer.as_slice())
+            .map_err(|error| super::JournalError::Unavailable(format!("the answer to an earlier request: {error}")))
+    }
 }
 
 pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Result<Page, Error> {
@@ -34,8 +46,9 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
         .prepare_cached("SELECT min(seq), max(seq) FROM changes")?
         .query_row([], |row| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?)))?;
     let head = number(head.unwrap_or(0));
-    let mut statement = connection
-        .prepare_cached("SELECT seq, unix_ms, kind, container FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, unix_ms, kind, container, kinds FROM changes WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
     let mut rows = statement.query((signed(sequence), limit))?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
@@ -48,18 +61,25 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
     Ok(Page { entries, oldest: oldest.map_or(head.saturating_add(1), number), head })
 }
 
-pub(super) fn snapshot(connection: &Connection) -> Result<(Vec<Record>, u64), Error> {
+/// Records that can be decoded, by name.
+pub(super) fn each_record(connection: &Connection, mut take: impl FnMut(Record)) -> Result<(), Error> {
     let mut statement = connection.prepare_cached("SELECT name, record FROM containers ORDER BY name")?;
     let mut rows = statement.query([])?;
-    let mut records = Vec::new();
     while let Some(row) = rows.next()? {
-        let (name, bytes): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        match Record::decode(&bytes) {
-            Ok(record) => records.push(record),
+        match Record::decode(row.get_ref(1)?.as_blob()?) {
+            Ok(record) => take(record),
             // The others must not suffer for it. What it has on the node is then found to be unknown, and left alone.
-            Err(error) => tracing::error!(container = name, %error, "its record is damaged: it is left out"),
+            Err(error) => {
+                tracing::error!(container = row.get::<_, String>(0)?, %error, "its record is damaged: it is left out");
+            }
         }
     }
+    Ok(())
+}
+
+pub(super) fn snapshot(connection: &Connection) -> Result<(Vec<Record>, u64), Error> {
+    let mut records = Vec::new();
+    each_record(connection, |record| records.push(record))?;
     let head: Option<i64> = connection.query_row("SELECT max(seq) FROM changes", [], |row| row.get(0))?;
     Ok((records, number(head.unwrap_or(0))))
 }
@@ -81,45 +101,67 @@ pub(super) fn containers(connection: &Connection, after: &str) -> Result<Vec<v1:
     Ok(containers)
 }
 
+pub(super) fn first_since(connection: &Connection, unix_ms: i64) -> Result<u64, Error> {
+    let first: Option<i64> = connection
+        .prepare_cached("SELECT seq FROM changes WHERE unix_ms >= ?1 ORDER BY seq LIMIT 1")?
+        .query_row([unix_ms], |row| row.get(0))
+        .optional()?;
+    match first {
+        Some(first) => Ok(number(first)),
+        None => {
+            let head: Option<i64> = connection.query_row("SELECT max(seq) FROM changes", [], |row| row.get(0))?;
+            Ok(number(head.unwrap_or(0)).saturating_add(1))
+        }
+    }
+}
+
 pub(super) fn mark_recovered(connection: &Connection) -> Result<(), Error> {
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('recovered', 'yes')", []).map(drop)
 }
 
-pub(super) fn last_of(connection: &Connection, name: &str, uid: &str) -> Result<Option<Entry>, Error> {
-    connection
+pub(super) fn last_of(connection: &Connection, name: &str, uid: &str) -> Result<Option<v1::Container>, Error> {
+    let bytes = connection
         .prepare_cached(
-            "SELECT seq, unix_ms, kind, container FROM changes WHERE name = ?1 AND uid = ?2 ORDER BY seq DESC LIMIT 1",
+            "SELECT container FROM changes WHERE name = ?1 AND uid = ?2 AND kind < 16 ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row((name, uid), entry)
-        .optional()
+        .query_row((name, uid), |row| row.get::<_, Vec<u8>>(0))
+        .optional()?;
+    bytes.map(|bytes| v1::Container::decode(bytes.as_slice()).map_err(damaged)).transpose()
 }
 
 pub(super) fn request(connection: &Connection, id: &str) -> Result<Option<RequestRow>, Error> {
     connection
         .prepare_cached("SELECT digest, container FROM requests WHERE id = ?1")?
-        .query_row([id], |row| {
-            let container: Vec<u8> = row.get(1)?;
-            Ok(RequestRow {
-                digest: row.get(0)?,
-                container: v1::Container::decode(container.as_slice()).map_err(damaged)?,
-            })
-        })
+        .query_row([id], |row| Ok(RequestRow { digest: row.get(0)?, answer: row.get(1)? }))
         .optional()
 }
 
 fn entry(row: &Row<'_>) -> Result<Entry, Error> {
-    let container: Vec<u8> = row.get(3)?;
-    let kind: i32 = row.get(2)?;
-    Ok(Entry {
-        sequence: number(row.get(0)?),
-        unix_ms: row.get(1)?,
-        kind: v1::ChangeKind::try_from(kind).map_err(damaged)?,
-        container: v1::Container::decode(container.as_slice()).map_err(damaged)?,
-    })
+    let bytes = row.get_ref(3)?.as_blob()?;
+    let subject = match row.get(2)? {
+        RESERVATION => Subject::Reservation(Box::new(v1::Reservation::decode(bytes).map_err(damaged)?)),
+        NODE => Subject::Node(Box::new(v1::NodeEvent::decode(bytes).map_err(damaged)?)),
+        other => match v1::ChangeKind::try_from(other) {
+            Ok(kind) => {
+                Subject::Container { kind, container: Box::new(v1::Container::decode(bytes).map_err(damaged)?) }
+            }
+            Err(_) => Subject::Unknown,
+        },
+    };
+    Ok(Entry { sequence: number(row.get(0)?), unix_ms: row.get(1)?, kinds: Kinds::from_stored(row.get(4)?), subject })
 }
 
-fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn damaged(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+}
+
+/// Milliseconds since the epoch, as the API says them.
+#[must_use]
+pub fn timestamp(unix_ms: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: unix_ms.div_euclid(1000),
+        nanos: i32::try_from(unix_ms.rem_euclid(1000)).unwrap_or(0).saturating_mul(1_000_000),
+    }
 }
 
 /// SQLite has signed integers; ours count from 1 and never come near the sign.

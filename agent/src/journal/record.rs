@@ -102,10 +102,7 @@ impl Record {
 
     /// Gives the record its place in the journal.
     pub(super) fn set_revision(&mut self, sequence: u64, unix_ms: i64) {
-        self.container.update_time = Some(prost_types::Timestamp {
-            seconds: unix_ms.div_euclid(1000),
-            nanos: i32::try_from(unix_ms.rem_euclid(1000)).unwrap_or(0).saturating_mul(1_000_000),
-        });
+        self.container.update_time = Some(super::query::timestamp(unix_ms));
         self.container.revision = sequence;
         self.container.etag = format!("{sequence:x}");
     }

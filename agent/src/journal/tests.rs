@@ -1,5 +1,7 @@
 //! The journal on a real disk: what it promises about order, repeats and damage.
 
+mod room;
+
 use super::*;
 use crate::lifecycle::{Phase, State};
 
@@ -14,13 +16,20 @@ fn record(name: &str) -> Box<Record> {
     Box::new(record)
 }
 
-const ROOMY: Retention = Retention { max_entries: 1000, max_containers: 1000 };
+const ROOMY: Retention =
+    Retention { max_entries: 1000, max_bytes: 1 << 30, max_age: std::time::Duration::from_secs(3600) };
+const NODE: Room = Room { cpu_millis: 4000, memory_bytes: 1 << 30, containers: 1000 };
+
+/// What a node has to give that does not change.
+fn room(room: Room) -> watch::Receiver<Room> {
+    watch::channel(room).1
+}
 
 fn open(directory: &Path) -> (Journal, Opened) {
     // The old thread closes its file when its last handle goes; the exclusive lock says when that is.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
     loop {
-        match Journal::open(directory, ROOMY) {
+        match Journal::open(directory, ROOMY, room(NODE)) {
             Err(OpenError::InUse(_)) if std::time::Instant::now() < deadline => {}
             opened => return opened.expect("the store opens"),
         }
@@ -28,13 +37,13 @@ fn open(directory: &Path) -> (Journal, Opened) {
 }
 
 fn create(name: &str) -> Commit {
-    Commit { change: Change::Create(record(name)), request: None }
+    Commit { change: Change::Create { record: record(name), reservation: None }, request: None }
 }
 
 fn done(committed: Committed) -> Record {
     match committed {
         Committed::Done(record) => *record,
-        Committed::Repeated(container) => panic!("repeated: {container:?}"),
+        other @ (Committed::Repeated(_) | Committed::Reservation(_) | Committed::Noted) => panic!("{other:?}"),
     }
 }
 
@@ -55,7 +64,7 @@ async fn entries_are_numbered_without_holes_and_survive_reopening() {
     let (records, head) = journal.snapshot().await.unwrap();
     assert_eq!((records.iter().map(Record::name).collect::<Vec<_>>(), head), (vec!["a", "c"], 4));
     let last = journal.last_of("b".into(), "uid-b".into()).await.unwrap().unwrap();
-    assert_eq!(last.kind, v1::ChangeKind::Deleted);
+    assert_eq!(last.revision, 4);
 }
 
 #[tokio::test]
@@ -80,7 +89,9 @@ async fn a_repeated_request_gets_the_first_answer_and_another_payload_is_refused
     let first = done(journal.commit(Commit { request: request(1), ..create("a") }).await.unwrap());
     match journal.commit(Commit { request: request(1), ..create("a") }).await.unwrap() {
         Committed::Repeated(container) => assert_eq!(*container, first.container),
-        Committed::Done(record) => panic!("done twice: {record:?}"),
+        other @ (Committed::Done(_) | Committed::Reservation(_) | Committed::Noted) => {
+            panic!("done twice: {other:?}")
+        }
     }
     let refused = journal.commit(Commit { request: request(2), ..create("b") }).await;
     assert!(matches!(refused, Err(JournalError::RequestIdReused)), "{refused:?}");
@@ -90,7 +101,7 @@ async fn a_repeated_request_gets_the_first_answer_and_another_payload_is_refused
 #[tokio::test]
 async fn a_full_node_refuses_one_more() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(dir.path(), Retention { max_entries: 10, max_containers: 2 }).unwrap();
+    let (journal, _) = Journal::open(dir.path(), ROOMY, room(Room { containers: 2, ..NODE })).unwrap();
     journal.commit(create("a")).await.unwrap();
     journal.commit(create("b")).await.unwrap();
     assert!(matches!(journal.commit(create("c")).await, Err(JournalError::Full(2))));
@@ -101,15 +112,73 @@ async fn a_full_node_refuses_one_more() {
 #[tokio::test]
 async fn old_entries_are_pruned_and_the_page_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let (journal, _) = Journal::open(dir.path(), Retention { max_entries: 100, max_containers: 1000 }).unwrap();
+    let (journal, _) = Journal::open(dir.path(), Retention { max_entries: 100, ..ROOMY }, room(NODE)).unwrap();
     journal.commit(create("a")).await.unwrap();
     for _ in 0..600 {
-        journal.commit(Commit { change: Change::Update(record("a")), request: None }).await.unwrap();
+        journal
+            .commit(Commit { change: Change::Update { record: record("a"), kinds: Kinds::default() }, request: None })
+            .await
+            .unwrap();
     }
     let page = journal.after(0, 5).await.unwrap();
     assert!(page.oldest > 1, "oldest {}", page.oldest);
     assert_eq!(page.entries.first().map(|entry| entry.sequence), Some(page.oldest));
     assert_eq!(page.head, 601);
+}
+
+/// Entries from 1 on, by a journal that keeps so much.
+async fn oldest_of(retention: Retention, entries: u64) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), retention, room(NODE)).unwrap();
+    journal.commit(create("a")).await.unwrap();
+    for _ in 1..entries {
+        let change = Change::Update { record: record("a"), kinds: Kinds::default() };
+        journal.commit(Commit { change, request: None }).await.unwrap();
+    }
+    let page = journal.after(0, 5).await.unwrap();
+    assert_eq!(page.head, entries);
+    page.oldest
+}
+
+#[tokio::test]
+async fn what_is_kept_is_bounded_by_bytes_and_by_age() {
+    let weight = prune::weight(prost::Message::encoded_len(&record("a").container)) + 20;
+    let oldest = oldest_of(Retention { max_entries: 10_000, max_bytes: 100 * weight, ..ROOMY }, 600).await;
+    // It is cut once in 256 commits until it is known how much there is, and at once from then on.
+    assert!((480..=520).contains(&oldest), "{oldest}");
+    let age = std::time::Duration::ZERO;
+    // The last 1000 are kept however old they seem.
+    let oldest = oldest_of(Retention { max_entries: 10_000, max_age: age, ..ROOMY }, 1400).await;
+    assert!((25..=401).contains(&oldest), "{oldest}");
+}
+
+#[tokio::test]
+async fn a_store_of_an_earlier_version_is_added_to_and_can_still_be_used_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let old_insert = "INSERT INTO changes (seq, unix_ms, kind, name, uid, container) VALUES (?1, 1, 1, 'a', 'u', x'')";
+    {
+        let connection = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        open::create(&connection).unwrap();
+        connection.execute(old_insert, [1]).unwrap();
+    }
+    let (journal, opened) = open(dir.path());
+    assert_eq!(opened.head, 1);
+    journal.commit(create("b")).await.unwrap();
+    drop(journal);
+    // The earlier version again: it knows the same tables and columns.
+    let connection = loop {
+        let connection = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+        if connection.execute(old_insert, [3]).is_ok() {
+            break connection;
+        }
+    };
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    drop(connection);
+    let (journal, _) = open(dir.path());
+    let page = journal.after(0, 10).await.unwrap();
+    let kinds: Vec<_> = page.entries.iter().map(|entry| entry.kinds.list()).collect();
+    assert_eq!(kinds, [vec![], vec![v1::EventKind::Created], vec![]]);
 }
 
 #[tokio::test]
@@ -138,7 +207,7 @@ fn a_record_of_an_earlier_version_is_read() {
 fn a_second_agent_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (_journal, _) = open(dir.path());
-    assert!(matches!(Journal::open(dir.path(), ROOMY), Err(OpenError::InUse(_))));
+    assert!(matches!(Journal::open(dir.path(), ROOMY, room(NODE)), Err(OpenError::InUse(_))));
 }
 
 proptest::proptest! {

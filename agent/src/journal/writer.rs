@@ -1,21 +1,16 @@
 //! The journal's thread: takes what waits, writes it in one transaction, answers when it is on disk.
 
 use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use prost::Message as _;
-use rusqlite::{Connection, Error, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Error, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
-use tweendeck_proto::v1;
+use tweendeck_proto::admission::Room;
 
-use super::query::{self, number, signed};
-use super::{Change, Commit, Committed, JournalError, Record, Request, Retention};
+use super::batch::{Batch, Now};
+use super::{Commit, Committed, JournalError, Retention, Taken, prune};
 
 /// Jobs that share a transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 64;
-/// Request ids are kept at least this long and at least this many (AIP-155 wants a documented window).
-const REQUESTS_KEPT_MS: i64 = 60 * 60 * 1000;
-const REQUESTS_KEPT: i64 = 10_000;
 /// Pruning is done once in so many commits; some add no entry, only a request.
 const PRUNE_EVERY: usize = 256;
 
@@ -35,24 +30,37 @@ impl std::fmt::Debug for Job {
     }
 }
 
+/// What others see of the thread's work.
+pub(super) struct Outputs {
+    pub(super) head: watch::Sender<u64>,
+    pub(super) taken: watch::Sender<Taken>,
+}
+
 pub(super) fn spawn(
     connection: Connection,
     jobs: mpsc::Receiver<Job>,
-    head: watch::Sender<u64>,
+    outputs: Outputs,
     retention: Retention,
+    room: watch::Receiver<Room>,
 ) -> io::Result<()> {
-    let writer = Writer { connection, head, retention, commits: 0, containers: None };
+    let boot_id = tweendeck_runtime::host::boot_id()?;
+    let writer = Writer { connection, outputs, retention, room, boot_id, commits: 0, taken: None, bytes: None };
     // Ends when the last handle is dropped; SQLite then closes the file cleanly.
     std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(jobs)).map(drop)
 }
 
 struct Writer {
     connection: Connection,
-    head: watch::Sender<u64>,
+    outputs: Outputs,
     retention: Retention,
+    /// What the node has to give.
+    room: watch::Receiver<Room>,
+    boot_id: String,
     commits: usize,
-    /// How many containers there are; counted when first needed and after a failed transaction.
-    containers: Option<u32>,
+    /// Who has what of it; added up when first needed and after a failed transaction.
+    taken: Option<Taken>,
+    /// What the entries of the sequence count for; the same.
+    bytes: Option<u64>,
 }
 
 impl Writer {
@@ -88,9 +96,8 @@ impl Writer {
         let mut replies = Vec::with_capacity(count);
         let outcome = self.transaction(commits, &mut replies);
         match outcome {
-            Ok((head, containers)) => {
-                self.containers = Some(containers);
-                self.head.send_if_modified(|current| std::mem::replace(current, head) != head);
+            Ok(head) => {
+                self.outputs.head.send_if_modified(|current| std::mem::replace(current, head) != head);
                 for (reply, answer) in replies {
                     // A caller that has gone away does not undo the commit.
                     let _ = reply.send(answer);
@@ -99,7 +106,7 @@ impl Writer {
                 self.prune(head);
             }
             Err(error) => {
-                self.containers = None;
+                (self.taken, self.bytes) = (None, None);
                 tracing::error!(%error, "the store cannot write");
                 let unavailable = JournalError::Unavailable(error.to_string());
                 for reply in
@@ -115,15 +122,15 @@ impl Writer {
         &mut self,
         commits: &mut Vec<(Box<Commit>, Reply)>,
         replies: &mut Vec<(Reply, Result<Committed, JournalError>)>,
-    ) -> Result<(u64, u32), Error> {
-        let head = *self.head.borrow();
-        let unix_ms = now_ms();
+    ) -> Result<u64, Error> {
+        let head = *self.outputs.head.borrow();
+        let (now, room) = (Now::on(&self.boot_id), *self.room.borrow());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let containers = match self.containers {
-            Some(count) => count,
-            None => transaction.query_row("SELECT count(*) FROM containers", [], |row| row.get(0))?,
+        let taken = match self.taken {
+            Some(taken) => taken,
+            None => Taken::load(&transaction)?,
         };
-        let mut batch = Batch { transaction, head, unix_ms, containers, max_containers: self.retention.max_containers };
+        let mut batch = Batch { transaction, head, now, taken, room, bytes: 0 };
         for (commit, reply) in commits.drain(..) {
             match batch.apply(*commit) {
                 Ok(answer) => replies.push((reply, answer)),
@@ -133,128 +140,33 @@ impl Writer {
                 }
             }
         }
-        let Batch { transaction, head, containers, .. } = batch;
+        let Batch { transaction, head, taken, bytes, .. } = batch;
         transaction.commit()?;
-        Ok((head, containers))
+        self.taken = Some(taken);
+        self.bytes = self.bytes.map(|before| before.saturating_add(bytes));
+        self.outputs.taken.send_if_modified(|current| std::mem::replace(current, taken) != taken);
+        Ok(head)
     }
 
     fn prune(&mut self, head: u64) {
-        if self.commits < PRUNE_EVERY {
+        let due = self.commits >= PRUNE_EVERY || self.bytes.is_some_and(|bytes| bytes > self.retention.max_bytes);
+        if !due {
             return;
         }
         self.commits = 0;
-        let oldest = head.saturating_sub(self.retention.max_entries);
-        let pruned = self.connection.execute("DELETE FROM changes WHERE seq <= ?1", [signed(oldest)]).and_then(|_| {
-            self.connection.execute(
-                "DELETE FROM requests WHERE unix_ms < ?1 AND number <= (SELECT max(number) FROM requests) - ?2",
-                (now_ms().saturating_sub(REQUESTS_KEPT_MS), REQUESTS_KEPT),
-            )
-        });
-        if let Err(error) = pruned {
+        if let Err(error) = self.try_prune(head) {
+            self.bytes = None;
             tracing::warn!(%error, "the journal could not be pruned; trying again later");
         }
     }
-}
 
-struct Batch<'a> {
-    transaction: Transaction<'a>,
-    head: u64,
-    unix_ms: i64,
-    containers: u32,
-    max_containers: u32,
-}
-
-impl Batch<'_> {
-    /// One commit. The outer error ends the whole transaction, the inner one only this commit.
-    fn apply(&mut self, commit: Commit) -> Result<Result<Committed, JournalError>, Error> {
-        if let Some(request) = &commit.request
-            && let Some(row) = query::request(&self.transaction, &request.id)?
-        {
-            let same = row.digest == request.digest;
-            return Ok(if same {
-                Ok(Committed::Repeated(Box::new(row.container)))
-            } else {
-                Err(JournalError::RequestIdReused)
-            });
-        }
-        let record = match commit.change {
-            Change::Create(_) if self.containers >= self.max_containers => {
-                return Ok(Err(JournalError::Full(self.max_containers)));
-            }
-            Change::Create(record) | Change::Recover(record) => match self.create(record)? {
-                Ok(record) => record,
-                Err(refused) => return Ok(Err(refused)),
-            },
-            Change::Update(record) => self.update(record)?,
-            Change::Delete(record) => self.delete(record)?,
-            Change::None(record) => record,
+    fn try_prune(&mut self, head: u64) -> Result<(), Error> {
+        let bytes = match self.bytes {
+            Some(bytes) => bytes,
+            None => prune::weight_up_to(&self.connection, head)?,
         };
-        if let Some(request) = commit.request {
-            self.remember(&request, &record)?;
-        }
-        Ok(Ok(Committed::Done(record)))
+        let unix_ms = Now::on(&self.boot_id).unix_ms;
+        self.bytes = Some(prune::changes(&self.connection, &self.retention, head, unix_ms, bytes)?);
+        prune::requests(&self.connection, unix_ms)
     }
-
-    fn create(&mut self, record: Box<Record>) -> Result<Result<Box<Record>, JournalError>, Error> {
-        let taken: bool = self
-            .transaction
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM containers WHERE name = ?1)")?
-            .query_row([record.name()], |row| row.get(0))?;
-        if taken {
-            return Ok(Err(JournalError::Exists));
-        }
-        let record = self.append(v1::ChangeKind::Created, record)?;
-        self.transaction
-            .prepare_cached("INSERT INTO containers (name, uid, record) VALUES (?1, ?2, ?3)")?
-            .execute((record.name(), record.uid(), record.encode()))?;
-        self.containers = self.containers.saturating_add(1);
-        Ok(Ok(record))
-    }
-
-    fn update(&mut self, record: Box<Record>) -> Result<Box<Record>, Error> {
-        let record = self.append(v1::ChangeKind::Updated, record)?;
-        self.transaction
-            .prepare_cached("UPDATE containers SET record = ?3 WHERE name = ?1 AND uid = ?2")?
-            .execute((record.name(), record.uid(), record.encode()))?;
-        Ok(record)
-    }
-
-    fn delete(&mut self, record: Box<Record>) -> Result<Box<Record>, Error> {
-        let record = self.append(v1::ChangeKind::Deleted, record)?;
-        let gone = self
-            .transaction
-            .prepare_cached("DELETE FROM containers WHERE name = ?1 AND uid = ?2")?
-            .execute((record.name(), record.uid()))?;
-        self.containers = self.containers.saturating_sub(u32::try_from(gone).unwrap_or(0));
-        Ok(record)
-    }
-
-    fn append(&mut self, kind: v1::ChangeKind, mut record: Box<Record>) -> Result<Box<Record>, Error> {
-        self.head = self.head.saturating_add(1);
-        record.set_revision(self.head, self.unix_ms);
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO changes (seq, unix_ms, kind, name, uid, container) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute((
-                signed(self.head),
-                self.unix_ms,
-                i32::from(kind),
-                record.name(),
-                record.uid(),
-                record.container.encode_to_vec(),
-            ))?;
-        Ok(record)
-    }
-
-    fn remember(&self, request: &Request, record: &Record) -> Result<(), Error> {
-        self.transaction
-            .prepare_cached("INSERT INTO requests (id, digest, unix_ms, container) VALUES (?1, ?2, ?3, ?4)")?
-            .execute((&request.id, request.digest.as_slice(), self.unix_ms, record.container.encode_to_vec()))
-            .map(|rows| debug_assert_eq!(number(i64::try_from(rows).unwrap_or(0)), 1))
-    }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

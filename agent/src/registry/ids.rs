@@ -48,6 +48,11 @@ impl Pool {
         Some(IdRange { first: self.ranges.first.checked_add(offset)?, count: IdRanges::SIZE })
     }
 
+    /// Whether all are taken.
+    pub(super) fn is_empty(&self) -> bool {
+        (0..self.ranges.count).all(|number| self.taken.contains_key(&number))
+    }
+
     fn touched(&self, range: IdRange) -> Vec<u32> {
         let Some(last) = range.first.checked_add(range.count.saturating_sub(1)) else { return Vec::new() };
         let Some(last) = last.checked_sub(self.ranges.first).filter(|_| range.count > 0) else { return Vec::new() };

@@ -121,7 +121,9 @@ impl Registry {
                     Ok(Committed::Done(record)) => records.push(*record),
                     // An earlier agent came as far as this.
                     Err(JournalError::Exists) => {}
-                    Ok(Committed::Repeated(_)) => return Err(JournalError::RequestIdReused),
+                    Ok(Committed::Repeated(_) | Committed::Reservation(_) | Committed::Noted) => {
+                        return Err(JournalError::RequestIdReused);
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -153,6 +155,7 @@ impl Registry {
         &self,
         name: String,
         spec: v1::ContainerSpec,
+        reservation: Option<String>,
         request: Option<Request>,
         begin: Begin,
     ) -> Result<Created, JournalError> {
@@ -166,7 +169,29 @@ impl Registry {
         }
         let registry = self.clone();
         // Not cancelled with the caller: a container that is durable must have its actor.
-        tasks::complete("create", async move { registry.write_new(record, request).await }).await?
+        tasks::complete("create", async move { registry.write_new(record, reservation, request).await }).await?
+    }
+
+    /// A container as it would be created now.
+    ///
+    /// # Errors
+    /// [`JournalError`]: what a create would be refused with.
+    pub async fn rehearse(
+        &self,
+        name: String,
+        spec: v1::ContainerSpec,
+        reservation: Option<String>,
+    ) -> Result<Record, JournalError> {
+        if let Some(stranger) = self.stranger(&name).await {
+            return Err(JournalError::Quarantined(stranger));
+        }
+        let record = self.draft(name, spec);
+        let change = Change::Rehearse { record: Box::new(record.clone()), reservation };
+        self.inner.around.journal.commit(Commit { change, request: None }).await?;
+        if Namespaces::of(&record.spec()).user.is_private() && lock(&self.inner.ids).is_empty() {
+            return Err(JournalError::NoUserIds);
+        }
+        Ok(record)
     }
 
     /// What was found at the start under this name and is still there.
@@ -188,12 +213,17 @@ impl Registry {
         }
     }
 
-    async fn write_new(&self, mut record: Record, request: Option<Request>) -> Result<Created, JournalError> {
+    async fn write_new(
+        &self,
+        mut record: Record,
+        reservation: Option<String>,
+        request: Option<Request>,
+    ) -> Result<Created, JournalError> {
         let turn = self.turn(record.name());
         let _turn = turn.lock().await;
         let range = self.take_ids(&record, request.as_ref()).await?;
         record.status_mut().id_range = range;
-        let commit = Commit { change: Change::Create(Box::new(record)), request };
+        let commit = Commit { change: Change::Create { record: Box::new(record), reservation }, request };
         let committed = self.inner.around.journal.commit(commit).await;
         if !matches!(committed, Ok(Committed::Done(_)))
             && let Some(range) = range
@@ -207,6 +237,7 @@ impl Registry {
                 Ok(Created::New(handle, Arc::new(*record)))
             }
             Committed::Repeated(container) => Ok(Created::Before(container)),
+            Committed::Reservation(_) | Committed::Noted => Err(JournalError::RequestIdReused),
         }
     }
 

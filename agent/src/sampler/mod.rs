@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tweendeck_proto::admission::Room;
 use tweendeck_proto::v1;
 use tweendeck_runtime::cgroup::{Hierarchies, Stats};
 use tweendeck_runtime::host::{self, Load};
 
 use self::readers::Readers;
+use crate::allocation::Allocation;
 use crate::causes::causes;
 use crate::host::Host;
 use crate::{blocking, tasks};
@@ -60,6 +62,10 @@ pub struct Outputs {
     pub usage: watch::Sender<v1::NodeUsage>,
     /// The node; its capacity follows what the machine has.
     pub info: watch::Sender<v1::NodeInfo>,
+    /// What of it is given out.
+    pub allocation: Allocation,
+    /// How much that is.
+    pub allocatable: watch::Sender<Room>,
 }
 
 /// Starts measuring, once in `every`. Ends when nobody looks any more.
@@ -110,6 +116,8 @@ fn new_readers() -> Readers {
 impl Outputs {
     fn publish(&self, last: &Sample, sample: &Sample) {
         self.usage.send_replace(rates::usage(last, sample));
+        let allocatable = self.allocation.allocatable(&sample.load);
+        self.allocatable.send_if_modified(|before| std::mem::replace(before, allocatable) != allocatable);
         let capacity = capacity(&sample.load);
         self.info.send_if_modified(|info| {
             let before = info.capacity.replace(capacity);

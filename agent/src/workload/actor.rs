@@ -18,7 +18,7 @@ use super::resize::{self, Resizing};
 use super::unpack::{self, Unpacking};
 use super::unstored::Unstored;
 use super::{Handle, Surroundings};
-use crate::journal::{Change, Commit, Committed, JournalError, Record, Request};
+use crate::journal::{self, Change, Commit, Committed, JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Observed, Phase, Resumption, State, resume, step};
 use crate::tasks;
 
@@ -120,7 +120,7 @@ impl Actor {
             return;
         }
         loop {
-            match self.turn(&mut commands).await {
+            match Box::pin(self.turn(&mut commands)).await {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(ShuttingDown) => return,
@@ -172,7 +172,7 @@ impl Actor {
         // so that a wish is judged by the latest state.
         tokio::select! { biased;
             news = link::next(&mut self.link) => Box::pin(self.news(news)).await?,
-            outcome = resize::outcome(&mut self.resizing) => self.resized(outcome).await?,
+            outcome = resize::outcome(&mut self.resizing) => Box::pin(self.resized(outcome)).await?,
             outcome = unpack::outcome(&mut self.unpacking) => self.unpacked(outcome).await?,
             () = at(grace_over) => {
                 self.grace_over = None;
@@ -247,11 +247,14 @@ impl Actor {
             | Phase::Killing
             | Phase::Reaping { .. }
             | Phase::Stopped
-            | Phase::Removing => Change::Update(Box::new(next)),
+            | Phase::Removing => {
+                let kinds = journal::between(&self.record.container, &next.container);
+                Change::Update { record: Box::new(next), kinds }
+            }
         };
         match self.around.journal.commit(Commit { change, request }).await? {
             Committed::Done(record) => Ok(Some(self.publish(*record))),
-            Committed::Repeated(_) => Ok(None),
+            Committed::Repeated(_) | Committed::Reservation(_) | Committed::Noted => Ok(None),
         }
     }
 

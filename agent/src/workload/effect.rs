@@ -70,7 +70,7 @@ impl Actor {
             Effect::Freeze => self.ask_freezer(FreezerRequest::Freeze),
             Effect::Thaw => self.ask_freezer(FreezerRequest::Thaw),
             Effect::RetryThaw => self.try_again(Effect::Thaw),
-            Effect::ApplyLimits => self.apply_again().await,
+            Effect::ApplyLimits => Box::pin(self.apply_again()).await,
             Effect::Teardown => self.tear_down().await,
             Effect::Purge => self.purge().await,
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
@@ -80,7 +80,7 @@ impl Actor {
 
     pub(super) async fn launch(&mut self) -> Result<(), ShuttingDown> {
         // What is still on its way to the kernel must not meet the new attempt's cgroup.
-        self.settle().await?;
+        Box::pin(self.settle()).await?;
         let host = self.around.host.clone();
         let peers = match self.peers() {
             Ok(peers) => peers,
@@ -230,7 +230,7 @@ impl Actor {
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
         // One at a time, so that each is judged by what the one before it has left.
         if matches!(command.op, Op::Resize(_)) {
-            self.settle().await?;
+            Box::pin(self.settle()).await?;
             if self.unstored.is_some() {
                 // What came of it is not stored yet, and nothing is decided before it is.
                 self.without_the_store(command);
@@ -243,8 +243,8 @@ impl Actor {
             match self.around.journal.request(request).await {
                 Ok(None) => {}
                 // Of this container: whoever repeats it waits for what is under way.
-                Ok(Some(row)) if self.is_about_now(&row.container) => return answer(reply, Ok(self.accepted())),
-                Ok(Some(row)) => return answer(reply, Ok(Accepted::Before(Box::new(row.container)))),
+                Ok(Some(then)) if self.is_about_now(&then) => return answer(reply, Ok(self.accepted())),
+                Ok(Some(then)) => return answer(reply, Ok(Accepted::Before(Box::new(then)))),
                 Err(error) => return answer(reply, Err(error.into())),
             }
         }

@@ -57,7 +57,10 @@ impl Actor {
             let observed = observe(self.record.container.status.as_ref(), status);
             return self.happened(Event::Launched, |record| *record.status_mut() = observed).await;
         }
-        self.amend = Some((self.amend_after, Box::new(status.clone())));
+        let known = self.record.container.status.as_ref().map_or(0, |known| known.oom_kills);
+        // A kill is told as soon as it is known, one by one as far as the supervisor tells them apart.
+        let when = if status.oom_kills > known { Instant::now() } else { self.amend_after };
+        self.amend = Some((when, Box::new(status.clone())));
         Ok(())
     }
 

@@ -79,7 +79,7 @@ impl Actor {
 
     /// The limits that are written down, if it is not known that the kernel has them. What somebody has set by another way since the start stays.
     pub(super) async fn apply_again(&mut self) -> Result<(), ShuttingDown> {
-        self.settle().await?;
+        Box::pin(self.settle()).await?;
         if self.record.replaced.is_none() {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Actor {
             return Ok(());
         }
         let outcome = outcome(&mut self.resizing).await;
-        self.resized(outcome).await
+        Box::pin(self.resized(outcome)).await
     }
 
     /// The kernel has taken the limits, or has not.

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
-use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse};
+use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse, WatchEventsRequest, WatchEventsResponse};
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
 pub(crate) use call::{Answer, Call, Kind};
@@ -106,6 +107,16 @@ impl Agent {
         let client = ContainerServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.watch_containers(request).await?.into_inner())
+    }
+
+    /// Opens a watch of events; the same.
+    pub(crate) async fn watch_events(
+        &self,
+        request: WatchEventsRequest,
+    ) -> Result<Streaming<WatchEventsResponse>, Status> {
+        let client = EventServiceClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.watch_events(request).await?.into_inner())
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

@@ -8,6 +8,7 @@ use tweendeck_proto::v1::{self, ContainerSpec, root_filesystem};
 use uuid::Uuid;
 
 use super::archive;
+use super::journal::RequestArgs;
 use super::limits::LimitArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
@@ -72,6 +73,11 @@ pub(crate) struct ContainerArgs {
     process: ProcessArgs,
     #[command(flatten)]
     pressure: PressureArgs,
+    #[command(flatten)]
+    requests: RequestArgs,
+    /// Create it in the room of this reservation (`tween reserve`) [default: in what is free].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reservation: Option<String>,
 }
 
 /// What a container has as its root.
@@ -140,6 +146,7 @@ impl ContainerArgs {
         self.mounts.into_spec(&mut spec);
         self.process.into_spec(&mut spec);
         self.pressure.into_spec(&mut spec);
+        spec.requests = self.requests.into_requests();
         (self.name.unwrap_or_else(made_up_name), spec)
     }
 }

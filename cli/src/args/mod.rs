@@ -5,6 +5,7 @@
 mod archive;
 mod change;
 mod container;
+mod journal;
 mod limits;
 mod mounts;
 mod namespaces;
@@ -21,6 +22,7 @@ pub(crate) use change::{
     CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
     WaitArgs,
 };
+pub(crate) use journal::{EventsArgs, ReleaseArgs, ReserveArgs, spelled};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -117,6 +119,14 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Follow the changes of containers, across restarts of the agent, until Ctrl-C.
     Watch(WatchArgs),
+    /// List what happened on the node, from its journal.
+    Events(EventsArgs),
+    /// Set room aside for containers to come, for a while.
+    Reserve(ReserveArgs),
+    /// List reservations.
+    Reservations,
+    /// Give up what is left of reservations.
+    Release(ReleaseArgs),
     /// Show the node: what it is, has and uses.
     Node,
     /// Show whether the node's kernel has what containers need. Exits with 1 when something required is missing.
@@ -146,6 +156,10 @@ impl Command {
             | Self::Info(_)
             | Self::Stats(_)
             | Self::Watch(_)
+            | Self::Events(_)
+            | Self::Reserve(_)
+            | Self::Reservations
+            | Self::Release(_)
             | Self::Node
             | Self::Check
             | Self::Version

@@ -128,12 +128,18 @@ When the agent goes away, tween says so once and tries again until it is back. A
 pub(crate) struct WatchArgs {
     /// Only this container [default: all].
     pub(crate) name: Option<String>,
-    /// Go on behind the item this token came with (`resumeToken` in the JSON output).
+    /// Go on behind the item this token came with (`resumeToken` in the JSON output); what is watched must be the same.
     #[arg(long, value_name = "TOKEN", conflicts_with = "changes_only")]
     pub(crate) resume: Option<String>,
     /// Only changes from now on, without the containers as they are.
     #[arg(long)]
     pub(crate) changes_only: bool,
+    /// Only containers with this label; may be repeated, up to 64 times: then all must match.
+    #[arg(short, long, value_parser = value::pair, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<Pair>,
+    /// Only containers that are in this state then; may be repeated: then any may match. Deletions are always told.
+    #[arg(short, long, value_enum, value_name = "STATE")]
+    pub(crate) state: Vec<State>,
 }
 
 /// Arguments of `completion`.

@@ -8,6 +8,7 @@ mod check;
 mod completion;
 mod create;
 mod each;
+mod events;
 mod foreground;
 mod info;
 mod interrupts;
@@ -15,6 +16,7 @@ mod ls;
 mod mutate;
 mod node;
 mod ps;
+mod reservations;
 mod resize;
 mod run;
 mod stats;
@@ -62,6 +64,10 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Wait(args) => wait::run(args, agent, out).await,
         Command::Stats(args) => stats::run(args, agent, out).await,
         Command::Watch(args) => watch::run(args, agent, out).await,
+        Command::Events(args) => events::run(args, agent, out).await,
+        Command::Reserve(args) => reservations::reserve(args, agent, out).await,
+        Command::Reservations => reservations::list(agent, out).await,
+        Command::Release(args) => reservations::release(args, agent, out).await,
         Command::Node => node::run(agent, out).await,
         Command::Check => check::run(agent, out).await,
         Command::Version => version::run(agent, out).await,

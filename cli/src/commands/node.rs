@@ -28,6 +28,7 @@ fn text(node: &Node, now: SystemTime) -> Details {
     let since = started.map(|_| format!(", since {} ({})", moment(started), age(started, now))).unwrap_or_default();
     details.fact("Agent", format!("{}{since}", node.agent_version));
     usage(&mut details, node);
+    allocation(&mut details, node);
     details.fact("Containers", node.containers.as_ref().map(counts).unwrap_or_default());
     details.facts("Labels", node.labels.iter().map(|(key, value)| format!("{key}={value}")));
     details.fact("Journal", format!("{} at {}", node.journal_id, node.journal_sequence));
@@ -40,6 +41,14 @@ fn placement(placement: &CgroupPlacement) -> String {
     let place = if placement.scope.is_empty() { &placement.parent } else { &placement.scope };
     let hazard = if placement.hazard.is_empty() { String::new() } else { format!("; {}", placement.hazard) };
     format!("{place} ({}{hazard})", placement.reason)
+}
+
+/// What is given out, if anything is.
+fn allocation(details: &mut Details, node: &Node) {
+    let (Some(allocatable), Some(allocated)) = (node.allocatable, node.allocated) else { return };
+    let cpu = format!("{} of {} CPUs", cpus(allocated.cpu_millis), cpus(allocatable.cpu_millis));
+    let memory = format!("{} of {} memory", size(allocated.memory_bytes), size(allocatable.memory_bytes));
+    details.fact("Requested", format!("{cpu}, {memory}"));
 }
 
 fn usage(details: &mut Details, node: &Node) {

@@ -14,8 +14,9 @@ use crate::output::{Printer, notice, printable};
 use crate::{progress, refusal};
 
 pub(super) async fn run(args: RunArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
+    let reservation = args.container.reservation.clone().unwrap_or_default();
     let (name, spec) = args.container.into_named_spec();
-    let request = RunContainerRequest { name, spec: Some(spec), ..Default::default() };
+    let request = RunContainerRequest { name, spec: Some(spec), reservation, ..Default::default() };
     // Boxed: a specification is large, and a future holds it at each of its waits.
     let result = if args.detach {
         Box::pin(detached(request, agent, out)).await

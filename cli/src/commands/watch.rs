@@ -1,5 +1,7 @@
 //! `watch`: changes as they come, across restarts of the agent.
 
+use std::collections::BTreeMap;
+
 use tokio::time::timeout;
 use tonic::Status;
 use tweendeck_proto::v1::watch_containers_response::Item;
@@ -19,7 +21,10 @@ pub(super) async fn run(args: WatchArgs, agent: &Agent, out: &mut Printer) -> Re
     let mode = if args.changes_only { WatchMode::ChangesOnly } else { WatchMode::Unspecified };
     let name = args.name.unwrap_or_default();
     let resume_token = args.resume.unwrap_or_default();
-    let request = WatchContainersRequest { resume_token, mode: mode.into(), name };
+    let states = args.state.into_iter().map(|state| ContainerState::from(state).into()).collect();
+    let label_selector = BTreeMap::from_iter(args.label);
+    let request =
+        WatchContainersRequest { resume_token, mode: mode.into(), name, label_selector, states, ..Default::default() };
     let mut watch = Watch { agent, request, established: false, told: false, backoff: Backoff::default() };
     let mut interrupts = Interrupts::listen()?;
     tokio::select! { biased;
@@ -105,11 +110,22 @@ impl Watch<'_> {
         Ok(())
     }
 
+    /// What is watched, as words of a command line, a blank behind each.
+    fn words(&self) -> Vec<String> {
+        let WatchContainersRequest { name, label_selector, states, .. } = &self.request;
+        let name = (!name.is_empty()).then(|| format!("{name} "));
+        let labels =
+            label_selector.iter().map(|(key, value)| format!("--label {} ", printable(&format!("{key}={value}"))));
+        let states = states.iter().filter_map(|state| ContainerState::try_from(*state).ok());
+        let states = states.map(|state| format!("--state {} ", word(state.as_str_name(), "CONTAINER_STATE_")));
+        name.into_iter().chain(labels).chain(states).collect()
+    }
+
     fn say_how_to_resume(&self) {
-        let WatchContainersRequest { resume_token, name, .. } = &self.request;
+        let resume_token = &self.request.resume_token;
         if !resume_token.is_empty() {
-            let name = if name.is_empty() { String::new() } else { format!("{name} ") };
-            notice(format!("to go on from here: tween watch {name}--resume {}", printable(resume_token)));
+            let words = self.words().concat();
+            notice(format!("to go on from here: tween watch {words}--resume {}", printable(resume_token)));
         }
     }
 }
@@ -186,7 +202,7 @@ mod tests {
             container: Some(container(ContainerState::Stopped)),
         };
         let items = [
-            Item::Gap(Gap { from_sequence: 2, to_sequence: 3 }),
+            Item::Gap(Gap { from_sequence: 2, to_sequence: 3, ..Default::default() }),
             Item::Gap(Gap::default()),
             Item::Snapshot(container(ContainerState::Running)),
             Item::SnapshotEnd(SnapshotEnd { containers: 1 }),

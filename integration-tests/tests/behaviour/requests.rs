@@ -14,7 +14,7 @@ fn create(name: &str, id: &str) -> CreateContainerRequest {
         name: name.into(),
         spec: Some(spec(&["sleep", "1000"])),
         request_id: id.into(),
-        validate_only: false,
+        ..Default::default()
     }
 }
 
@@ -48,7 +48,7 @@ async fn many_callers_with_one_request_make_one_container() {
                 name: "one".into(),
                 spec: Some(spec(&["sleep", "1000"])),
                 request_id: "same".into(),
-                validate_only: false,
+                ..Default::default()
             };
             containers.run_container(request).await.unwrap().into_inner().container.unwrap()
         });

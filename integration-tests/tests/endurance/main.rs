@@ -210,7 +210,7 @@ async fn work(
             name: name.clone(),
             spec: Some(script(&format!("exit {code}"))),
             request_id: format!("request-{name}"),
-            validate_only: false,
+            ..Default::default()
         };
         loop {
             // Not held during the call: the agent may be killed in its middle.

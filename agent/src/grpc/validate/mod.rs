@@ -13,9 +13,9 @@ mod spec;
 
 use tonic_types::FieldViolation;
 
-pub(super) use name::container_name;
+pub(super) use name::{container_name, reservation_name};
 pub(super) use pressure::watchable;
-pub(super) use request::{digest, duration, page, precondition, request_id};
+pub(super) use request::{digest, duration, page, precondition, request_id, requests};
 pub(super) use resources::{resources, room_for_init, supported};
 pub(super) use spec::{looks_at_the_host, spec};
 

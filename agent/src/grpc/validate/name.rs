@@ -1,4 +1,4 @@
-//! Names of containers.
+//! Names of containers and reservations.
 
 use super::Violations;
 
@@ -7,6 +7,11 @@ const RULE: &str = "must be 1 to 63 characters: a letter or digit, then letters,
 /// A container's name. It becomes a directory and a cgroup, so nothing else is let through.
 pub(in crate::grpc) fn container_name(name: &str, violations: &mut Violations) {
     violations.require(is_container_name(name), "name", RULE);
+}
+
+/// A reservation's name, in a field that is called like that.
+pub(in crate::grpc) fn reservation_name(field: &str, name: &str, violations: &mut Violations) {
+    violations.require(is_container_name(name), field, RULE);
 }
 
 /// `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}`.

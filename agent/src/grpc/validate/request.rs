@@ -11,6 +11,9 @@ use crate::workload::Precondition;
 
 /// Longest request id, bytes.
 const REQUEST_ID_MAX: usize = 128;
+/// Most that can be requested.
+const CPU_MILLIS: u32 = 1_024_000;
+const MEMORY_BYTES: u64 = 1 << 60;
 /// Longest time a caller can ask for.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,6 +59,25 @@ pub(in crate::grpc) fn duration(
             None
         }
     }
+}
+
+/// What is to be set aside.
+pub(in crate::grpc) fn requests(
+    field: &str,
+    requests: Option<&tweendeck_proto::v1::ResourceRequests>,
+    violations: &mut Violations,
+) {
+    let Some(requests) = requests else { return };
+    violations.require(
+        requests.cpu_millis <= CPU_MILLIS,
+        &format!("{field}.cpu_millis"),
+        "must be at most 1024000 thousandths of a CPU",
+    );
+    violations.require(
+        requests.memory_bytes <= MEMORY_BYTES,
+        &format!("{field}.memory_bytes"),
+        "must be at most 1152921504606846976 bytes",
+    );
 }
 
 /// A page's size: 0 means `default`.
