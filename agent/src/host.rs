@@ -50,6 +50,10 @@ pub struct Host {
     pub hidden: Vec<PathBuf>,
     /// What callers may ask for containers.
     pub security: Security,
+    /// Directory of programs that containers may have run around their lives, if there is one.
+    pub hooks: Option<PathBuf>,
+    /// Whether there is an etcd to report to.
+    pub reports: bool,
     /// Filters of system calls, compiled.
     pub filters: Filters,
 }

@@ -217,6 +217,8 @@ async fn find_host(config: &Config, load: &Load) -> anyhow::Result<(Host, Option
         },
         hidden: vec!["/root".into(), config.state_dir.clone(), config.run_dir.clone()],
         security: config.security,
+        hooks: config.hooks.clone(),
+        reports: config.etcd.is_some(),
         filters: Filters::default(),
     };
     Ok((host, holder))

@@ -36,6 +36,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
     let user_ids = reader.user_ids(limits);
     let security = reader.security();
     let journal = reader.journal();
+    let hooks = reader.hooks();
     let sampling = reader.duration("sampling.interval", 1..=3600).map(|interval| Sampling { interval });
     let etcd = reader.etcd(sampling);
     let log = reader.log();
@@ -58,6 +59,7 @@ pub(super) fn config(layers: &Layers, problems: &mut Vec<Problem>) -> Option<Con
         user_ids: user_ids?,
         security: security?,
         journal: journal?,
+        hooks: hooks?,
         sampling: sampling?,
         etcd: etcd?,
         log: log?,
@@ -173,6 +175,14 @@ impl Reader<'_> {
         let reserved_cpu_millis = u32::try_from(reserved_cpu_millis).ok()?;
         let reserved_memory_bytes = self.number("node.reserved_memory_bytes", 0..=1 << 60)?;
         valid.then_some(Node { id: NodeId(id), labels, reserved_cpu_millis, reserved_memory_bytes })
+    }
+
+    /// Nobody but its owner may put something there.
+    fn hooks(&mut self) -> Option<Option<PathBuf>> {
+        if self.set("hooks.directory").is_none() {
+            return Some(None);
+        }
+        self.path("hooks.directory").map(Some)
     }
 
     fn journal(&mut self) -> Option<Journal> {

@@ -47,6 +47,8 @@ pub struct Config {
     pub security: Security,
     /// The node's memory.
     pub journal: Journal,
+    /// Directory of programs that containers may have run around their lives, if there is one.
+    pub hooks: Option<PathBuf>,
     /// Measuring.
     pub sampling: Sampling,
     /// Reporting; `None` when no etcd is configured.

@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 32] = [
+pub(super) const SETTINGS: [Setting; 33] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -179,6 +179,12 @@ pub(super) const SETTINGS: [Setting; 32] = [
         Shape::Text,
         "168h",
         "Changes older than this are not kept but for the last 1000, 1h to 87600h",
+    ),
+    setting(
+        "hooks.directory",
+        Shape::Text,
+        "",
+        "Directory of programs that containers may have run before their start and after their end, as the agent's user. Empty: none",
     ),
     setting("sampling.interval", Shape::Text, "10s", "Between two samples of usage, 1s to 1h"),
     setting(

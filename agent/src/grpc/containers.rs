@@ -121,7 +121,7 @@ impl ContainerService for Api {
         let terms = mutation::terms("StopContainer", &bare, name, [uid, etag, request_id], *validate_only, violations)?;
         let container = match self.mutate(name, Op::Stop { grace }, terms).await? {
             Mutated::Now { handle, record } if !validate_only => {
-                self.until(&handle, over(record.state.attempt)).await?.container.clone()
+                self.until(&handle, over(record.state.asked)).await?.container.clone()
             }
             Mutated::Now { record, .. } => record.container.clone(),
             Mutated::Before(container) => *container,
@@ -312,7 +312,7 @@ impl Api {
     }
 
     async fn wait(&self, handle: &Handle, limit: Option<Duration>) -> Result<Container, Refusal> {
-        let waiting = self.until(handle, over(handle.view().state.attempt));
+        let waiting = self.until(handle, over(handle.view().state.asked));
         let record = match limit {
             None => waiting.await?,
             Some(limit) => timeout(limit, waiting).await.map_err(|_| {
@@ -364,9 +364,10 @@ fn fit<T>(page: &mut Vec<T>, size: impl Fn(&T) -> usize) -> bool {
     cut
 }
 
-/// Whether an attempt is over: the container is at rest, or has been started again since, which a waiter may see only afterwards.
-fn over(attempt: u32) -> impl Fn(&Record) -> bool {
-    move |record| at_rest(record) || record.state.attempt > attempt
+/// Whether what was asked for is over: the container is at rest, or somebody has asked for another start since, which a waiter may see only afterwards. One that
+/// starts again by itself is not over.
+fn over(asked: u32) -> impl Fn(&Record) -> bool {
+    move |record| at_rest(record) || record.state.asked > asked
 }
 
 fn at_rest(record: &Record) -> bool {
@@ -379,7 +380,8 @@ fn at_rest(record: &Record) -> bool {
         | Phase::Thawing
         | Phase::Stopping { .. }
         | Phase::Killing
-        | Phase::Reaping { .. } => false,
+        | Phase::Reaping { .. }
+        | Phase::Waiting => false,
     }
 }
 

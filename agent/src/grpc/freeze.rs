@@ -40,6 +40,7 @@ impl Api {
             | Phase::Stopping { .. }
             | Phase::Killing
             | Phase::Reaping { .. }
+            | Phase::Waiting
             | Phase::Stopped
             | Phase::Removing
             | Phase::Removed => {

@@ -1,7 +1,5 @@
 //! Commits that share a transaction, one after the other.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use prost::Message as _;
 use rusqlite::{Error, Transaction};
 use tweendeck_proto::admission::Room;
@@ -10,34 +8,13 @@ use tweendeck_proto::v1::{self, EventKind};
 use super::query::{self, damaged, signed};
 use super::{Change, Commit, Committed, JournalError, Kinds, Record, Request, RoomError, Taken, ledger, reservation};
 use crate::lifecycle::Phase;
-
-/// The moment of a transaction.
-#[derive(Clone, Debug)]
-pub(super) struct Now {
-    /// Milliseconds since the epoch.
-    pub(super) unix_ms: i64,
-    /// Milliseconds since the machine was booted.
-    pub(super) boot_ms: i64,
-    /// The kernel's boot id.
-    pub(super) boot_id: String,
-}
-
-impl Now {
-    pub(super) fn on(boot_id: &str) -> Self {
-        let ms = |since: std::time::Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        Self {
-            unix_ms: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, ms),
-            boot_ms: ms(tweendeck_runtime::host::boottime()),
-            boot_id: boot_id.to_owned(),
-        }
-    }
-}
+use crate::moment::Moment;
 
 /// A transaction, and what it makes of the numbers that are kept beside the store.
 pub(super) struct Batch<'a> {
     pub(super) transaction: Transaction<'a>,
     pub(super) head: u64,
-    pub(super) now: Now,
+    pub(super) now: Moment,
     pub(super) taken: Taken,
     pub(super) room: Room,
     /// Bytes that were added to the sequence.

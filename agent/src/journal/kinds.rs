@@ -1,6 +1,8 @@
 //! What a change is about: the sides of it that somebody may wait for.
 
-use tweendeck_proto::v1::{Container, ContainerState, ContainerStatus, EventKind, ExitReason};
+use tweendeck_proto::v1::{
+    Container, ContainerState, ContainerStatus, EventKind, ExitReason, Health, ProbeStatus, ProbeVerdict,
+};
 
 /// A set of kinds of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub fn between(before: &Container, after: &Container) -> Kinds {
         (is.oom_kills > was.oom_kills).then_some(EventKind::OomKilled),
         (is.pids_max_hits > was.pids_max_hits).then_some(EventKind::PidsLimitHit),
         pressed(was, is).then_some(EventKind::Pressure),
+        probed(was, is),
         (resources(before) != resources(after)).then_some(EventKind::Resized),
     ]
     .into_iter()
@@ -80,6 +83,7 @@ fn entered(state: ContainerState) -> Option<EventKind> {
         ContainerState::Stopping => Some(EventKind::Stopping),
         ContainerState::Stopped => Some(EventKind::Stopped),
         ContainerState::Frozen => Some(EventKind::Frozen),
+        ContainerState::Restarting => Some(EventKind::Restarting),
         // Something else about it says it, or it is on its way to something that does.
         ContainerState::Unspecified
         | ContainerState::Created
@@ -106,6 +110,20 @@ fn ended(was: &ContainerStatus, is: &ContainerStatus) -> Option<EventKind> {
 fn pressed(was: &ContainerStatus, is: &ContainerStatus) -> bool {
     let count = |status: &ContainerStatus| status.pressure.iter().map(|hits| hits.count).fold(0, u64::saturating_add);
     count(is) > count(was)
+}
+
+/// Of verdicts, not of the mere start or end of a run.
+fn probed(was: &ContainerStatus, is: &ContainerStatus) -> Option<EventKind> {
+    let (was, is) = (was.health.as_ref()?, is.health.as_ref()?);
+    let verdicts = |health: &Health| {
+        [&health.startup, &health.readiness, &health.liveness]
+            .map(|probe| probe.as_ref().map(ProbeStatus::verdict).unwrap_or_default())
+    };
+    let changed = |to: ProbeVerdict| verdicts(was).into_iter().zip(verdicts(is)).any(|(was, is)| was != is && is == to);
+    if changed(ProbeVerdict::Failing) {
+        return Some(EventKind::Unhealthy);
+    }
+    changed(ProbeVerdict::Passing).then_some(EventKind::Healthy)
 }
 
 fn resources(container: &Container) -> Option<&tweendeck_proto::v1::Resources> {

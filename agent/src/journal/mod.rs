@@ -28,7 +28,7 @@ use tweendeck_proto::v1;
 pub use kinds::{Kinds, between};
 pub use open::{OpenError, Opened};
 pub use query::{Page, timestamp};
-pub use record::{Record, RecordError};
+pub use record::{Record, RecordError, Restarts};
 pub use reservation::{Release, Reserve};
 
 use writer::Job;

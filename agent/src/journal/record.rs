@@ -5,7 +5,8 @@ use std::time::Duration;
 use prost::Message as _;
 use tweendeck_proto::v1;
 
-use crate::lifecycle::{End, Phase, State};
+use crate::lifecycle::{End, History, Phase, State};
+use crate::moment::Moment;
 
 /// A container as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,23 @@ pub struct Record {
     pub boot_id: String,
     /// The limits before those in the specification, until it is known that the kernel has taken the new ones.
     pub replaced: Option<v1::Resources>,
+    /// When it entered its phase.
+    pub since: Moment,
+    /// How its restarts went so far.
+    pub restart: Restarts,
+    /// The present attempt was stopped because of its health.
+    pub unhealthy: bool,
+}
+
+/// How a container's restarts went so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restarts {
+    /// What the policy looks at.
+    pub history: History,
+    /// When the present window began.
+    pub window_began: Option<Moment>,
+    /// How long it waits for the next start, from the moment on that it began to wait.
+    pub delay: Duration,
 }
 
 /// Why stored bytes are not a record.
@@ -50,6 +68,48 @@ struct Stored {
     boot_id: String,
     #[prost(message, optional, tag = "8")]
     replaced: Option<v1::Resources>,
+    #[prost(bool, tag = "9")]
+    wanted: bool,
+    #[prost(uint32, tag = "10")]
+    asked: u32,
+    #[prost(message, optional, tag = "11")]
+    since: Option<StoredMoment>,
+    #[prost(message, optional, tag = "12")]
+    window_began: Option<StoredMoment>,
+    #[prost(uint32, tag = "13")]
+    restarts: u32,
+    #[prost(uint32, tag = "14")]
+    restarts_in_window: u32,
+    #[prost(uint32, tag = "15")]
+    doublings: u32,
+    #[prost(uint64, tag = "16")]
+    delay_ms: u64,
+    #[prost(bool, tag = "17")]
+    unhealthy: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct StoredMoment {
+    #[prost(int64, tag = "1")]
+    unix_ms: i64,
+    #[prost(int64, tag = "2")]
+    boot_ms: i64,
+    #[prost(string, tag = "3")]
+    boot_id: String,
+}
+
+impl From<&Moment> for StoredMoment {
+    fn from(moment: &Moment) -> Self {
+        let Moment { unix_ms, boot_ms, boot_id } = moment.clone();
+        Self { unix_ms, boot_ms, boot_id }
+    }
+}
+
+impl From<StoredMoment> for Moment {
+    fn from(stored: StoredMoment) -> Self {
+        let StoredMoment { unix_ms, boot_ms, boot_id } = stored;
+        Self { unix_ms, boot_ms, boot_id }
+    }
 }
 
 impl Record {
@@ -94,10 +154,14 @@ impl Record {
     pub fn set_state(&mut self, state: State) {
         let (visible, attempt, deleting) = (state.visible(), state.attempt, state.deleting);
         self.state = state;
+        let waits = self.state.phase == Phase::Waiting;
         let status = self.status_mut();
         status.set_state(visible);
         status.attempt = attempt;
         status.deleting = deleting;
+        if !waits {
+            status.next_start_time = None;
+        }
     }
 
     /// Gives the record its place in the journal.
@@ -120,6 +184,15 @@ impl Record {
             grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX),
             boot_id: self.boot_id.clone(),
             replaced: self.replaced.clone(),
+            wanted: self.state.wanted,
+            asked: self.state.asked,
+            since: Some(StoredMoment::from(&self.since)),
+            window_began: self.restart.window_began.as_ref().map(StoredMoment::from),
+            restarts: self.restart.history.count,
+            restarts_in_window: self.restart.history.in_window,
+            doublings: self.restart.history.doublings,
+            unhealthy: self.unhealthy,
+            delay_ms: u64::try_from(self.restart.delay.as_millis()).unwrap_or(u64::MAX),
         };
         stored.encode_to_vec()
     }
@@ -129,11 +202,22 @@ impl Record {
     /// # Errors
     /// [`RecordError`] when the bytes are not one.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored = Stored::decode(bytes).map_err(RecordError::Decode)?;
+        let mut stored = Stored::decode(bytes).map_err(RecordError::Decode)?;
         let phase = phase_from(stored.phase, Duration::from_millis(stored.grace_ms))?;
-        let state = State { phase, attempt: stored.attempt, ephemeral: stored.ephemeral, deleting: stored.deleting };
-        let container = stored.container.unwrap_or_default();
-        Ok(Self { container, state, boot_id: stored.boot_id, replaced: stored.replaced })
+        let (attempt, ephemeral, deleting) = (stored.attempt, stored.ephemeral, stored.deleting);
+        let (wanted, asked) = (stored.wanted, stored.asked);
+        let state = State { phase, attempt, ephemeral, deleting, wanted, asked };
+        let history =
+            History { count: stored.restarts, doublings: stored.doublings, in_window: stored.restarts_in_window };
+        let restart = Restarts {
+            history,
+            window_began: stored.window_began.take().map(Moment::from),
+            delay: Duration::from_millis(stored.delay_ms),
+        };
+        let since = stored.since.take().map(Moment::from).unwrap_or_default();
+        let container = stored.container.take().unwrap_or_default();
+        let Stored { boot_id, replaced, unhealthy, .. } = stored;
+        Ok(Self { container, state, boot_id, replaced, since, restart, unhealthy })
     }
 }
 
@@ -153,6 +237,7 @@ fn phase_number(phase: &Phase) -> (i32, Duration) {
         Phase::Freezing => 12,
         Phase::Frozen => 13,
         Phase::Thawing => 14,
+        Phase::Waiting => 15,
     };
     (number, Duration::ZERO)
 }
@@ -173,6 +258,7 @@ fn phase_from(number: i32, grace: Duration) -> Result<Phase, RecordError> {
         12 => Phase::Freezing,
         13 => Phase::Frozen,
         14 => Phase::Thawing,
+        15 => Phase::Waiting,
         unknown => return Err(RecordError::Phase(unknown)),
     })
 }

@@ -4,6 +4,7 @@ mod room;
 
 use super::*;
 use crate::lifecycle::{Phase, State};
+use crate::moment::Moment;
 
 fn record(name: &str) -> Box<Record> {
     let mut record = Record {
@@ -11,6 +12,9 @@ fn record(name: &str) -> Box<Record> {
         state: State::created(false),
         boot_id: "boot".into(),
         replaced: None,
+        since: Moment::default(),
+        restart: Restarts::default(),
+        unhealthy: false,
     };
     record.set_state(State::created(false));
     Box::new(record)
@@ -212,16 +216,22 @@ fn a_second_agent_is_refused() {
 
 proptest::proptest! {
     #[test]
-    fn a_record_survives_encoding(attempt: u32, ephemeral: bool, deleting: bool, grace in 0_u64..1 << 40, index in 0_usize..14) {
+    fn a_record_survives_encoding(attempt: u32, ephemeral: bool, deleting: bool, grace in 0_u64..1 << 40, index in 0_usize..15) {
         let phases = [
             Phase::Created, Phase::Starting, Phase::Running,
             Phase::Stopping { grace: std::time::Duration::from_millis(grace) }, Phase::Killing,
             Phase::Reaping { end: crate::lifecycle::End::Ended }, Phase::Reaping { end: crate::lifecycle::End::StartFailed },
             Phase::Reaping { end: crate::lifecycle::End::Lost }, Phase::Stopped, Phase::Removing, Phase::Removed,
-            Phase::Freezing, Phase::Frozen, Phase::Thawing,
+            Phase::Freezing, Phase::Frozen, Phase::Thawing, Phase::Waiting,
         ];
         let mut record = record("a");
-        record.set_state(State { phase: phases[index].clone(), attempt, ephemeral, deleting });
+        record.set_state(State { phase: phases[index].clone(), attempt, ephemeral, deleting, wanted: !deleting, asked: attempt / 2 });
+        record.restart = Restarts {
+            history: crate::lifecycle::History { count: attempt, doublings: 3, in_window: 2 },
+            window_began: Some(Moment { unix_ms: 5, boot_ms: 6, boot_id: "boot".into() }),
+            delay: std::time::Duration::from_millis(grace),
+        };
+        record.unhealthy = ephemeral;
         proptest::prop_assert_eq!(Record::decode(&record.encode()).unwrap(), *record);
     }
 

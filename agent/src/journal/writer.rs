@@ -6,8 +6,9 @@ use rusqlite::{Connection, Error, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use tweendeck_proto::admission::Room;
 
-use super::batch::{Batch, Now};
+use super::batch::Batch;
 use super::{Commit, Committed, JournalError, Retention, Taken, prune};
+use crate::moment::Moment;
 
 /// Jobs that share a transaction at most: bounds how long the first of them waits.
 const BATCH: usize = 64;
@@ -124,7 +125,7 @@ impl Writer {
         replies: &mut Vec<(Reply, Result<Committed, JournalError>)>,
     ) -> Result<u64, Error> {
         let head = *self.outputs.head.borrow();
-        let (now, room) = (Now::on(&self.boot_id), *self.room.borrow());
+        let (now, room) = (Moment::now(&self.boot_id), *self.room.borrow());
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let taken = match self.taken {
             Some(taken) => taken,
@@ -165,7 +166,7 @@ impl Writer {
             Some(bytes) => bytes,
             None => prune::weight_up_to(&self.connection, head)?,
         };
-        let unix_ms = Now::on(&self.boot_id).unix_ms;
+        let unix_ms = Moment::now(&self.boot_id).unix_ms;
         self.bytes = Some(prune::changes(&self.connection, &self.retention, head, unix_ms, bytes)?);
         prune::requests(&self.connection, unix_ms)
     }

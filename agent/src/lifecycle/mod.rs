@@ -5,6 +5,7 @@
 //! an event too. [`resume`] says what is left to do when an agent finds a state that another agent's life left behind.
 //! The whole table of [`step`] stands in `transitions.txt`, which a test compares.
 
+mod restart;
 mod resume;
 mod state;
 mod step;
@@ -14,6 +15,7 @@ mod table;
 #[cfg(test)]
 mod walk;
 
+pub use restart::{Ended, History, Policy, Verdict, When, decide};
 pub use resume::{Observed, Resumption, resume};
 pub use state::{Effect, End, Event, Phase, Refusal, State, Step};
 pub use step::step;

@@ -32,6 +32,7 @@ pub enum Resumption {
 pub fn resume(state: &State, observed: Observed) -> Resumption {
     let effects = match (&state.phase, observed) {
         (Phase::Created | Phase::Stopped | Phase::Removed, _) => vec![],
+        (Phase::Waiting, _) => vec![Effect::ArmRestart],
         (Phase::Reaping { .. }, _) => vec![Effect::Teardown],
         (Phase::Removing, _) => vec![Effect::Purge],
         // The supervisor will say how far it is.

@@ -15,6 +15,10 @@ pub struct State {
     pub ephemeral: bool,
     /// A delete has been accepted; carry it out as soon as nothing runs.
     pub deleting: bool,
+    /// It is to run: somebody asked for a start, and nobody for a stop since.
+    pub wanted: bool,
+    /// The attempt that somebody asked for; those above it are restarts.
+    pub asked: u32,
 }
 
 /// A part of the life of a container.
@@ -44,6 +48,8 @@ pub enum Phase {
         /// How it ended.
         end: End,
     },
+    /// It has ended, left nothing, and is to be started again after a while.
+    Waiting,
     /// It has ended and left nothing.
     Stopped,
     /// It is deleted; its files are being removed.
@@ -103,8 +109,18 @@ pub enum Event {
         /// How.
         end: End,
     },
+    /// Its liveness is not what it should be.
+    Unhealthy {
+        /// Between the stop signal and SIGKILL.
+        grace: Duration,
+    },
     /// Nothing of it is left in the kernel.
-    TornDown,
+    TornDown {
+        /// Whether its policy is to start it again.
+        again: bool,
+    },
+    /// The time before a restart is over.
+    RestartDue,
     /// Something of it is left in the kernel.
     TeardownFailed,
     /// Its files are gone.
@@ -122,6 +138,8 @@ pub enum Effect {
     SignalStop,
     /// Raise `GraceOver` after this long.
     ArmGrace(Duration),
+    /// Raise `RestartDue` when it is time.
+    ArmRestart,
     /// SIGKILL everything in it. Ends in `Over`.
     KillAll,
     /// Send the signal the caller asked for.
@@ -168,7 +186,7 @@ impl State {
     /// The state of a container that has just been created.
     #[must_use]
     pub fn created(ephemeral: bool) -> Self {
-        Self { phase: Phase::Created, attempt: 0, ephemeral, deleting: false }
+        Self { phase: Phase::Created, attempt: 0, ephemeral, deleting: false, wanted: false, asked: 0 }
     }
 
     /// What callers see.
@@ -184,6 +202,7 @@ impl State {
             Phase::Stopping { .. } | Phase::Killing => ContainerState::Stopping,
             Phase::Reaping { end: End::StartFailed } => ContainerState::Aborting,
             Phase::Reaping { end: End::Ended | End::Lost } => ContainerState::Stopping,
+            Phase::Waiting => ContainerState::Restarting,
             Phase::Stopped | Phase::Removing | Phase::Removed => ContainerState::Stopped,
         }
     }
@@ -199,7 +218,12 @@ impl State {
             | Phase::Thawing
             | Phase::Stopping { .. }
             | Phase::Killing => true,
-            Phase::Created | Phase::Reaping { .. } | Phase::Stopped | Phase::Removing | Phase::Removed => false,
+            Phase::Created
+            | Phase::Reaping { .. }
+            | Phase::Waiting
+            | Phase::Stopped
+            | Phase::Removing
+            | Phase::Removed => false,
         }
     }
 

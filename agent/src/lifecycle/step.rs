@@ -12,6 +12,22 @@ type Decision = Result<Step, Refusal>;
 /// [`Refusal::WrongState`] for a caller's event the state does not allow, [`Refusal::Unexpected`] for an effect's event that does not
 /// belong here. The state then stays as it is.
 pub fn step(state: &State, event: &Event) -> Decision {
+    let mut decision = in_phase(state, event)?;
+    let next = &mut decision.next;
+    if matches!(event, Event::Start) {
+        next.wanted = true;
+        if next.attempt != state.attempt {
+            next.asked = next.attempt;
+        }
+    }
+    // Whatever it was on its way to: nobody wants it to come back by itself.
+    if matches!(event, Event::Stop { .. } | Event::Delete { .. }) {
+        next.wanted = false;
+    }
+    Ok(decision)
+}
+
+fn in_phase(state: &State, event: &Event) -> Decision {
     match &state.phase {
         Phase::Created | Phase::Stopped => at_rest(state, event),
         Phase::Starting => starting(state, event),
@@ -22,6 +38,7 @@ pub fn step(state: &State, event: &Event) -> Decision {
         Phase::Stopping { grace } => stopping(state, *grace, event),
         Phase::Killing => killing(state, event),
         Phase::Reaping { .. } => reaping(state, event),
+        Phase::Waiting => waiting(state, event),
         Phase::Removing => removing(state, event),
         Phase::Removed => removed(event),
     }
@@ -30,10 +47,7 @@ pub fn step(state: &State, event: &Event) -> Decision {
 fn at_rest(state: &State, event: &Event) -> Decision {
     match event {
         Event::Start if state.deleting => Err(BEING_DELETED),
-        Event::Start => {
-            let next = State { attempt: state.attempt.saturating_add(1), ..state.clone() };
-            go(next.into(Phase::Starting), [Effect::Launch])
-        }
+        Event::Start => start_now(state),
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => delete_now(state),
         Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it does not run")),
@@ -47,7 +61,9 @@ fn at_rest(state: &State, event: &Event) -> Decision {
         | Event::ThawFailed
         | Event::GraceOver
         | Event::Over { .. }
-        | Event::TornDown
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
         | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
@@ -72,7 +88,9 @@ fn starting(state: &State, event: &Event) -> Decision {
         | Event::Thawed
         | Event::FreezeFailed
         | Event::ThawFailed
-        | Event::TornDown
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
         | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
@@ -82,10 +100,8 @@ fn starting(state: &State, event: &Event) -> Decision {
 fn running(state: &State, event: &Event) -> Decision {
     match event {
         Event::Start => stay(state),
-        Event::Stop { grace } if grace.is_zero() => kill(state),
-        Event::Stop { grace } => {
-            go(state.clone().into(Phase::Stopping { grace: *grace }), [Effect::SignalStop, Effect::ArmGrace(*grace)])
-        }
+        Event::Stop { grace } => ask_to_end(state, *grace),
+        Event::Unhealthy { grace } => ask_to_end(state, *grace),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
@@ -97,7 +113,8 @@ fn running(state: &State, event: &Event) -> Decision {
         Event::Over { end } => reap(state, *end),
         Event::Launched
         | Event::GraceOver
-        | Event::TornDown
+        | Event::TornDown { .. }
+        | Event::RestartDue
         | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
@@ -118,9 +135,13 @@ fn freezing(state: &State, event: &Event) -> Decision {
         // The supervisor says what is; it may not have begun, or have ended an earlier thaw.
         Event::Launched | Event::Thawed | Event::ThawFailed => stay(state),
         Event::Over { end } => reap(state, *end),
-        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::GraceOver
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -136,9 +157,13 @@ fn frozen(state: &State, event: &Event) -> Decision {
         Event::Thawed => go(state.clone().into(Phase::Running), []),
         Event::Freeze | Event::Launched | Event::Froze | Event::FreezeFailed | Event::ThawFailed => stay(state),
         Event::Over { end } => reap(state, *end),
-        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::GraceOver
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -155,9 +180,13 @@ fn thawing(state: &State, event: &Event) -> Decision {
         // What the supervisor said before it heard of the thaw.
         Event::Launched | Event::Froze | Event::FreezeFailed => stay(state),
         Event::Over { end } => reap(state, *end),
-        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::GraceOver
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -180,7 +209,12 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
         Event::Thaw | Event::Launched | Event::Froze | Event::Thawed | Event::FreezeFailed | Event::ThawFailed => {
             stay(state)
         }
-        Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => Err(Refusal::Unexpected),
+        Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -196,9 +230,13 @@ fn killing(state: &State, event: &Event) -> Decision {
             stay(state)
         }
         Event::Over { end } => reap(state, *end),
-        Event::GraceOver | Event::TornDown | Event::TeardownFailed | Event::Purged | Event::PurgeFailed => {
-            Err(Refusal::Unexpected)
-        }
+        Event::GraceOver
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
+        | Event::TeardownFailed
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
 }
 
@@ -210,8 +248,9 @@ fn reaping(state: &State, event: &Event) -> Decision {
         Event::Stop { .. } => stay(state),
         Event::Delete { .. } => go(State { deleting: true, ..state.clone() }, []),
         Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it has ended")),
-        Event::TornDown if state.deleting || state.ephemeral => delete_now(state),
-        Event::TornDown => go(state.clone().into(Phase::Stopped), []),
+        Event::TornDown { .. } if state.deleting || state.ephemeral => delete_now(state),
+        Event::TornDown { again: true } if state.wanted => go(state.clone().into(Phase::Waiting), [Effect::ArmRestart]),
+        Event::TornDown { .. } => go(State { wanted: false, ..state.clone().into(Phase::Stopped) }, []),
         Event::TeardownFailed => go(state.clone(), [Effect::RetryTeardown]),
         Event::Launched
         | Event::Froze
@@ -219,7 +258,32 @@ fn reaping(state: &State, event: &Event) -> Decision {
         | Event::FreezeFailed
         | Event::ThawFailed
         | Event::GraceOver
+        | Event::Unhealthy { .. }
+        | Event::RestartDue
         | Event::Over { .. }
+        | Event::Purged
+        | Event::PurgeFailed => Err(Refusal::Unexpected),
+    }
+}
+
+fn waiting(state: &State, event: &Event) -> Decision {
+    match event {
+        Event::Start | Event::RestartDue => start_now(state),
+        Event::Stop { .. } => go(state.clone().into(Phase::Stopped), []),
+        Event::Delete { .. } => delete_now(state),
+        Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it waits to be started again")),
+        // The next start has them.
+        Event::Resize => stay(state),
+        Event::Launched
+        | Event::Froze
+        | Event::Thawed
+        | Event::FreezeFailed
+        | Event::ThawFailed
+        | Event::GraceOver
+        | Event::Over { .. }
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
     }
@@ -238,7 +302,9 @@ fn removing(state: &State, event: &Event) -> Decision {
         | Event::ThawFailed
         | Event::GraceOver
         | Event::Over { .. }
-        | Event::TornDown
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
         | Event::TeardownFailed => Err(Refusal::Unexpected),
     }
 }
@@ -259,7 +325,9 @@ fn removed(event: &Event) -> Decision {
         | Event::ThawFailed
         | Event::GraceOver
         | Event::Over { .. }
-        | Event::TornDown
+        | Event::Unhealthy { .. }
+        | Event::TornDown { .. }
+        | Event::RestartDue
         | Event::TeardownFailed
         | Event::Purged
         | Event::PurgeFailed => Err(Refusal::Unexpected),
@@ -275,6 +343,18 @@ fn go(next: State, effects: impl Into<Vec<Effect>>) -> Decision {
 
 fn stay(state: &State) -> Decision {
     go(state.clone(), [])
+}
+
+fn start_now(state: &State) -> Decision {
+    let next = State { attempt: state.attempt.saturating_add(1), ..state.clone() };
+    go(next.into(Phase::Starting), [Effect::Launch])
+}
+
+fn ask_to_end(state: &State, grace: Duration) -> Decision {
+    if grace.is_zero() {
+        return kill(state);
+    }
+    go(state.clone().into(Phase::Stopping { grace }), [Effect::SignalStop, Effect::ArmGrace(grace)])
 }
 
 fn kill(state: &State) -> Decision {

@@ -19,15 +19,22 @@ pub(super) fn states() -> Vec<State> {
         Phase::Reaping { end: End::Ended },
         Phase::Reaping { end: End::StartFailed },
         Phase::Reaping { end: End::Lost },
+        Phase::Waiting,
         Phase::Stopped,
         Phase::Removing,
         Phase::Removed,
     ];
     let flags = [(false, false), (true, false), (false, true), (true, true)];
     let all = phases.into_iter().flat_map(|phase| {
-        flags.map(|(ephemeral, deleting)| State { phase: phase.clone(), attempt: 1, ephemeral, deleting })
+        flags.map(|(ephemeral, deleting)| {
+            let wanted =
+                !deleting && !matches!(phase, Phase::Created | Phase::Stopped | Phase::Removing | Phase::Removed);
+            State { phase: phase.clone(), attempt: 1, ephemeral, deleting, wanted, asked: 1 }
+        })
     });
-    all.collect()
+    // One that somebody stops has no other way but that it does not come back.
+    let stopped = State { wanted: false, ..State::created(false).into(Phase::Reaping { end: End::Ended }) };
+    all.chain([State { attempt: 1, asked: 1, ..stopped }]).collect()
 }
 
 /// Every event that differs for a decision.
@@ -51,7 +58,10 @@ pub(super) fn events() -> Vec<Event> {
         Event::Over { end: End::Ended },
         Event::Over { end: End::StartFailed },
         Event::Over { end: End::Lost },
-        Event::TornDown,
+        Event::Unhealthy { grace: Duration::from_secs(3) },
+        Event::TornDown { again: false },
+        Event::TornDown { again: true },
+        Event::RestartDue,
         Event::TeardownFailed,
         Event::Purged,
         Event::PurgeFailed,
@@ -61,8 +71,9 @@ pub(super) fn events() -> Vec<Event> {
 fn line(state: &State, event: &Event) -> String {
     let show = |state: &State| {
         let flag = |set: bool, name: &str| if set { format!(" {name}") } else { String::new() };
-        let flags = flag(state.ephemeral, "ephemeral") + &flag(state.deleting, "deleting");
-        format!("{:?} #{}{flags}", state.phase, state.attempt)
+        let flags =
+            flag(state.ephemeral, "ephemeral") + &flag(state.deleting, "deleting") + &flag(state.wanted, "wanted");
+        format!("{:?} #{}/{}{flags}", state.phase, state.attempt, state.asked)
     };
     match step(state, event) {
         Ok(step) if step.next == *state && step.effects.is_empty() => {

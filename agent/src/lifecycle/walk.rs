@@ -30,6 +30,11 @@ proptest! {
             if state.is_live() && !step.next.is_live() {
                 prop_assert!(step.effects.contains(&Effect::Teardown));
             }
+            // What nobody wants any more does not start by itself.
+            prop_assert!(state.wanted || event == Event::Start || !step.effects.contains(&Effect::Launch));
+            let ends = matches!(event, Event::Stop { .. } | Event::Delete { .. });
+            prop_assert!(!(ends && step.next.wanted));
+            prop_assert!(step.next.asked <= step.next.attempt);
             prop_assert!(state.phase != Phase::Removed);
             // A freeze is asked for only on the way to being frozen, and what may be frozen and is to end is thawed or killed.
             prop_assert!(!step.effects.contains(&Effect::Freeze) || step.next.phase == Phase::Freezing);
@@ -62,9 +67,9 @@ proptest! {
                 | Phase::Thawing
                 | Phase::Stopping { .. }
                 | Phase::Killing => Event::Over { end: End::Ended },
-                Phase::Reaping { .. } => Event::TornDown,
+                Phase::Reaping { .. } => Event::TornDown { again: true },
                 Phase::Removing => Event::Purged,
-                Phase::Created | Phase::Stopped | Phase::Removed => break,
+                Phase::Created | Phase::Waiting | Phase::Stopped | Phase::Removed => break,
             };
             state = step(&state, &event).expect("the next event of a willing world").next;
         }
@@ -77,8 +82,8 @@ fn a_second_stop_shortens_the_grace_and_never_lengthens_it() {
     let stopping = |secs| State {
         phase: Phase::Stopping { grace: Duration::from_secs(secs) },
         attempt: 1,
-        ephemeral: false,
-        deleting: false,
+        asked: 1,
+        ..State::created(false)
     };
     let stop = |secs| Event::Stop { grace: Duration::from_secs(secs) };
     assert_eq!(step(&stopping(10), &stop(60)).unwrap().next, stopping(10));

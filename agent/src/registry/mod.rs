@@ -15,8 +15,9 @@ use uuid::Uuid;
 use crate::adoption::{self, Stranger};
 use crate::blocking;
 use crate::host::Host;
-use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, Request};
+use crate::journal::{Change, Commit, Committed, Journal, JournalError, Record, Request, Restarts};
 use crate::lifecycle::{Event, State, step};
+use crate::moment::Moment;
 use crate::reporter;
 use crate::tasks;
 use crate::workload::{self, Handle, Namespaces, Observer, Outlook, Surroundings};
@@ -293,7 +294,15 @@ impl Registry {
             spec: Some(spec),
             ..Default::default()
         };
-        let mut record = Record { container, state: state.clone(), boot_id: host.boot_id.clone(), replaced: None };
+        let mut record = Record {
+            container,
+            state: state.clone(),
+            boot_id: host.boot_id.clone(),
+            replaced: None,
+            since: Moment::now(&host.boot_id),
+            restart: Restarts::default(),
+            unhealthy: false,
+        };
         record.set_state(state);
         record
     }
@@ -360,7 +369,7 @@ fn id_range(record: &Record) -> Option<v1::IdRange> {
 fn urgency(record: &Record) -> reporter::Urgency {
     use v1::ContainerState as S;
     match record.state.visible() {
-        S::Running | S::Frozen | S::Stopped | S::Aborting => reporter::Urgency::Urgent,
+        S::Running | S::Frozen | S::Stopped | S::Aborting | S::Restarting => reporter::Urgency::Urgent,
         S::Unspecified | S::Created | S::Starting | S::Freezing | S::Thawed | S::Stopping => reporter::Urgency::Normal,
     }
 }

@@ -52,9 +52,14 @@ impl Registry {
                 S::Running => &mut counts.running,
                 S::Created => &mut counts.created,
                 S::Stopped => &mut counts.stopped,
-                S::Unspecified | S::Starting | S::Freezing | S::Frozen | S::Thawed | S::Stopping | S::Aborting => {
-                    &mut counts.changing
-                }
+                S::Unspecified
+                | S::Starting
+                | S::Freezing
+                | S::Frozen
+                | S::Thawed
+                | S::Stopping
+                | S::Aborting
+                | S::Restarting => &mut counts.changing,
             };
             *slot = slot.saturating_add(1);
         }
@@ -100,6 +105,7 @@ impl sampler::Running for Registry {
             | Phase::Starting
             | Phase::Killing
             | Phase::Reaping { .. }
+            | Phase::Waiting
             | Phase::Stopped
             | Phase::Removing
             | Phase::Removed => None,

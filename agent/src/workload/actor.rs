@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::future;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +12,7 @@ use tweendeck_runtime::control::Status;
 
 use super::command::{Accepted, Command, CommandError};
 use super::freezer::FreezerRequest;
+use super::hooks::{self, Hooking};
 use super::link::{self, Link, News};
 use super::resize::{self, Resizing};
 use super::unpack::{self, Unpacking};
@@ -20,6 +20,7 @@ use super::unstored::Unstored;
 use super::{Handle, Surroundings};
 use crate::journal::{self, Change, Commit, Committed, JournalError, Record, Request};
 use crate::lifecycle::{Effect, Event, Observed, Phase, Resumption, State, resume, step};
+use crate::probe::{self, Probing};
 use crate::tasks;
 
 /// Commands that may wait for one container before callers are told `Busy`.
@@ -57,12 +58,15 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         freezer: None,
         freezing: None,
         grace_over: None,
+        restart_at: None,
         retry: None,
         failures: 0,
         look_again: None,
         unstored: None,
         resizing: None,
         unpacking: None,
+        hooking: None,
+        probing: None,
         amend: None,
         amend_after: Instant::now(),
     };
@@ -85,6 +89,8 @@ pub(super) struct Actor {
     /// Who asked for the freeze that is under way.
     pub(super) freezing: Option<Request>,
     pub(super) grace_over: Option<Instant>,
+    /// When it is started again.
+    pub(super) restart_at: Option<Instant>,
     /// An effect to be tried again, and when.
     pub(super) retry: Option<(Instant, Effect)>,
     /// How often the present effect has failed in a row.
@@ -97,6 +103,10 @@ pub(super) struct Actor {
     pub(super) resizing: Option<Resizing>,
     /// Its root, which is being unpacked before the launch.
     pub(super) unpacking: Option<Unpacking>,
+    /// Hooks that are run before the launch, or after the end.
+    pub(super) hooking: Option<Hooking>,
+    /// Its probes, while it runs.
+    pub(super) probing: Option<Probing>,
     /// News of the supervisor that repeat what is known but for numbers, and when they are written down.
     pub(super) amend: Option<(Instant, Box<Status>)>,
     /// Numbers are not written down again before then.
@@ -147,10 +157,7 @@ impl Actor {
     /// A grace period began when the stop was written down, not when this agent found it.
     fn what_is_left_of(&self, effect: Effect) -> Effect {
         let Effect::ArmGrace(grace) = effect else { return effect };
-        let since = self.record.container.update_time.and_then(|time| SystemTime::try_from(time).ok());
-        // A clock that was set back gives the whole of it.
-        let elapsed = since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
-        Effect::ArmGrace(grace.saturating_sub(elapsed))
+        Effect::ArmGrace(grace.saturating_sub(self.now().since(&self.record.since)))
     }
 
     /// One turn; `false` when the container is gone.
@@ -166,7 +173,9 @@ impl Actor {
         if self.record.state.phase == Phase::Removed {
             return Ok(false);
         }
+        self.attend();
         let (grace_over, retry_at) = (self.grace_over, self.retry.as_ref().map(|(at, _)| *at));
+        let restart_at = self.restart_at;
         let (look_again, amend_at) = (self.look_again, self.amend.as_ref().map(|(at, _)| *at));
         // In this order: what has happened counts before what time says, and both before what callers wish,
         // so that a wish is judged by the latest state.
@@ -174,10 +183,13 @@ impl Actor {
             news = link::next(&mut self.link) => Box::pin(self.news(news)).await?,
             outcome = resize::outcome(&mut self.resizing) => Box::pin(self.resized(outcome)).await?,
             outcome = unpack::outcome(&mut self.unpacking) => self.unpacked(outcome).await?,
+            outcome = hooks::outcome(&mut self.hooking) => Box::pin(self.hooked(outcome)).await?,
+            verdict = probe::next(&mut self.probing) => Box::pin(self.probed(verdict)).await?,
             () = at(grace_over) => {
                 self.grace_over = None;
                 self.happened(Event::GraceOver, |_| {}).await?;
             }
+            () = at(restart_at) => self.restart().await?,
             () = at(look_again) => self.look_for_supervisor().await?,
             () = at(amend_at) => self.amend_now().await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
@@ -232,9 +244,12 @@ impl Actor {
     /// Makes `next` durable and publishes it. `None`: the request had been committed before.
     pub(super) async fn commit(
         &mut self,
-        next: Record,
+        mut next: Record,
         request: Option<Request>,
     ) -> Result<Option<Arc<Record>>, JournalError> {
+        if next.state.phase != self.record.state.phase {
+            next.since = self.now();
+        }
         let change = match next.state.phase {
             Phase::Removed => Change::Delete(Box::new(next)),
             Phase::Created
@@ -246,6 +261,7 @@ impl Actor {
             | Phase::Stopping { .. }
             | Phase::Killing
             | Phase::Reaping { .. }
+            | Phase::Waiting
             | Phase::Stopped
             | Phase::Removing => {
                 let kinds = journal::between(&self.record.container, &next.container);

@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout};
 use tweendeck_proto::v1;
 use tweendeck_runtime::bundle::Peer;
 use tweendeck_runtime::control::{ControlError, Scope};
+use tweendeck_runtime::hook::Moment;
 use tweendeck_runtime::launch::{Launched, SupervisorChild, launch};
 use tweendeck_runtime::teardown::{self, Inventory};
 
@@ -20,7 +21,8 @@ use super::namespaces::{Namespaces, Origin};
 use super::plan::plan;
 use super::{resize, unpack};
 use crate::causes::causes;
-use crate::journal::{JournalError, Record, Request};
+use crate::host::Host;
+use crate::journal::{JournalError, Record, Request, Restarts};
 use crate::lifecycle::{Effect, Event, Phase, Refusal, step};
 use crate::{blocking, pollable, tasks};
 
@@ -40,13 +42,11 @@ impl Actor {
                     Ok(())
                 }
                 // Boxed: it holds a plan and a record, which are large.
-                None => Box::pin(self.launch()).await,
+                None => Box::pin(self.launch_after_hooks()).await,
             },
             Effect::SignalStop => {
                 // Nothing of it runs yet that a signal could ask.
-                if let Some(unpacking) = &mut self.unpacking {
-                    unpacking.stop();
-                }
+                self.give_up_preparations();
                 let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
                 self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
                 Ok(())
@@ -57,11 +57,13 @@ impl Actor {
                 self.grace_over = Some(self.grace_over.map_or(over, |earlier| earlier.min(over)));
                 Ok(())
             }
+            Effect::ArmRestart => {
+                self.arm_restart();
+                Ok(())
+            }
             Effect::KillAll => {
                 self.grace_over = None;
-                if let Some(unpacking) = &mut self.unpacking {
-                    unpacking.stop();
-                }
+                self.give_up_preparations();
                 self.send(SIGKILL, Scope::All);
                 Ok(())
             }
@@ -76,6 +78,20 @@ impl Actor {
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
             Effect::RetryPurge => self.try_again(Effect::Purge),
         }
+    }
+
+    /// Whatever is done before the launch.
+    fn give_up_preparations(&mut self) {
+        if let Some(unpacking) = &mut self.unpacking {
+            unpacking.stop();
+        }
+        if let Some(hooking) = &self.hooking {
+            hooking.stop_start();
+        }
+    }
+
+    pub(super) async fn launch_after_hooks(&mut self) -> Result<(), ShuttingDown> {
+        if self.run_hooks(Moment::PreStart) { Ok(()) } else { self.launch().await }
     }
 
     pub(super) async fn launch(&mut self) -> Result<(), ShuttingDown> {
@@ -171,18 +187,28 @@ impl Actor {
         match torn {
             Ok(_) => {
                 self.failures = 0;
-                self.happened(Event::TornDown, |record| {
-                    let status = record.status_mut();
-                    status.supervisor_pid = 0;
-                    status.effective = None;
-                })
-                .await
+                if self.run_hooks(Moment::PostStop) { Ok(()) } else { self.torn_down(None).await }
             }
             Err(message) => {
                 tracing::warn!(container = self.record.name(), message, "teardown; trying again");
                 self.happened(Event::TeardownFailed, |record| record.say_if_silent(message)).await
             }
         }
+    }
+
+    /// Nothing of the attempt is left; `message` if there is something to say about that.
+    pub(super) async fn torn_down(&mut self, message: Option<String>) -> Result<(), ShuttingDown> {
+        let next = self.next_start();
+        self.happened(Event::TornDown { again: next.is_again() }, |record| {
+            next.note(record);
+            if let Some(message) = message {
+                record.say_if_silent(message);
+            }
+            let status = record.status_mut();
+            status.supervisor_pid = 0;
+            status.effective = None;
+        })
+        .await
     }
 
     /// Waits, for a while, until nobody holds the supervisor's socket any more: then it has cleaned up and left.
@@ -330,16 +356,31 @@ impl Actor {
             resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
         }
         if fresh {
-            next.replaced = None;
-            next.boot_id.clone_from(&self.around.host.boot_id);
-            let cgroup_path = self.around.host.cgroup_path(next.name());
-            let status = next.status_mut();
-            status.cgroup_path = cgroup_path;
-            status.message.clear();
-            incidents::forget(status);
-            status.start_time = None;
+            // Somebody asked for it: what went before does not count.
+            next.restart = Restarts::default();
+            next.begin_attempt(&self.around.host);
         }
         Ok((next, decision.effects))
+    }
+}
+
+impl Record {
+    /// What is only true of an attempt is not true of the next one.
+    pub(super) fn begin_attempt(&mut self, host: &Host) {
+        self.replaced = None;
+        self.unhealthy = false;
+        self.boot_id.clone_from(&host.boot_id);
+        let cgroup_path = host.cgroup_path(self.name());
+        let restart_count = self.restart.history.count;
+        let status = self.status_mut();
+        status.cgroup_path = cgroup_path;
+        status.restart_count = restart_count;
+        status.next_start_time = None;
+        status.health = None;
+        status.isolated = false;
+        status.message.clear();
+        incidents::forget(status);
+        status.start_time = None;
     }
 }
 
@@ -366,7 +407,7 @@ fn answer(reply: Reply, answer: Result<Accepted, CommandError>) -> Result<(), Sh
 }
 
 /// The grace period of a container: what was asked at its creation, else 10 s.
-fn own_grace(record: &Record) -> Duration {
+pub(super) fn own_grace(record: &Record) -> Duration {
     let asked = record.container.spec.as_ref().and_then(|spec: &v1::ContainerSpec| spec.stop_grace);
     asked.and_then(|grace| grace.try_into().ok()).unwrap_or(Duration::from_secs(10))
 }

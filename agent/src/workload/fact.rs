@@ -11,6 +11,7 @@ use tweendeck_runtime::incident::Incidents;
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
 use super::exit::{exit_status, timestamp, without_record};
+use super::health;
 use super::incidents;
 use super::limits::effective_resources;
 use super::link::Link;
@@ -54,7 +55,9 @@ impl Actor {
     async fn happened_or_amend(&mut self, status: &control::Status) -> Result<(), ShuttingDown> {
         if crate::lifecycle::step(&self.record.state, &Event::Launched).is_ok_and(|step| step.next != self.record.state)
         {
-            let observed = observe(self.record.container.status.as_ref(), status);
+            let mut observed = observe(self.record.container.status.as_ref(), status);
+            let probes = self.record.container.spec.as_ref().and_then(|spec| spec.probes.as_ref());
+            observed.health.get_or_insert_with(|| health::at_first(probes));
             return self.happened(Event::Launched, |record| *record.status_mut() = observed).await;
         }
         let known = self.record.container.status.as_ref().map_or(0, |known| known.oom_kills);
@@ -165,12 +168,16 @@ impl Actor {
         self.happened(Event::Over { end }, |record| {
             let status = record.status_mut();
             status.pid = 0;
+            status.health = None;
             status.oom_kills = exit.oom_kills;
             if let Some(befell) = befell {
                 incidents::show(befell, status);
             }
-            status.message = message;
             status.exit = Some(exit);
+            // Why it was stopped says more than that it ended.
+            if !(record.unhealthy && message.is_empty()) {
+                record.status_mut().message = message;
+            }
         })
         .await?;
         self.give_up_signals("it has just ended");

@@ -14,12 +14,15 @@ mod exit;
 mod fact;
 mod freezer;
 mod handle;
+mod health;
+mod hooks;
 mod incidents;
 mod limits;
 mod link;
 mod namespaces;
 mod plan;
 mod resize;
+mod restart;
 mod unpack;
 mod unstored;
 

@@ -127,7 +127,7 @@ impl Actor {
         }
         if self.record.state.phase == Phase::Starting {
             // Boxed: it holds a plan and a record, which are large.
-            return Box::pin(self.launch()).await;
+            return Box::pin(self.launch_after_hooks()).await;
         }
         self.never_ran("it was stopped before it was launched".to_owned()).await
     }

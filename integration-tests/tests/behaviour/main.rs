@@ -24,6 +24,7 @@ mod reservations;
 mod rootfs;
 mod security;
 mod stats;
+mod supervision;
 mod terminal;
 mod traces;
 mod watch;

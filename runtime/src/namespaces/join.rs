@@ -49,11 +49,7 @@ impl Joined {
         }
         // Alive after all of them were opened: none of the PIDs can have been somebody else's in between.
         for (peer, process) in peers.iter().zip(&held) {
-            let ended = |error| (peer.to_string(), error);
-            let mut polled = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut polled, PollTimeout::ZERO).map_err(|error| ended(error.into()))? > 0 {
-                return Err(ended(io::Error::other("it has ended")));
-            }
+            lives(process).map_err(|error| (peer.to_string(), error))?;
         }
         Ok(Self { open })
     }
@@ -83,6 +79,26 @@ impl Joined {
             }
         }
         Ok(visit)
+    }
+}
+
+/// The network namespace of a container.
+///
+/// # Errors
+/// The container, and why: its process has ended, or is another's.
+pub(crate) fn network_of(peer: &Peer, hierarchies: &Hierarchies) -> Result<OwnedFd, Failed> {
+    let held = hold(peer, hierarchies)?;
+    let path = format!("/proc/{}/ns/net", peer.pid);
+    let namespace = open_one(path.as_ref(), LinuxNamespaceType::Network).map_err(|error| (path, error))?;
+    lives(&held).map_err(|error| (peer.to_string(), error))?;
+    Ok(namespace)
+}
+
+fn lives(process: &OwnedFd) -> io::Result<()> {
+    let mut polled = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut polled, PollTimeout::ZERO)? {
+        0 => Ok(()),
+        _ => Err(io::Error::other("it has ended")),
     }
 }
 

@@ -10,6 +10,7 @@ mod request;
 mod resources;
 mod security;
 mod spec;
+mod supervision;
 
 use tonic_types::FieldViolation;
 

@@ -9,6 +9,7 @@ use super::mounts::{archive, directory, image, mounts, overlay};
 use super::pressure::pressure;
 use super::process::process;
 use super::security::security;
+use super::supervision::supervision;
 use super::{Violations, duration, namespaces, requests, resources, room_for_init};
 use crate::host::{Host, IdRanges};
 use crate::workload::Namespaces;
@@ -53,6 +54,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
         security(host.security, options, violations);
     }
     mounts(&ours, spec, violations);
+    supervision(host, spec, violations);
     requests("spec.requests", spec.requests.as_ref(), violations);
     process(spec, violations);
     if let Some(asked) = &spec.pressure {
