@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tweendeck_runtime::bundle::{LogPolicy, Paths};
 use tweendeck_runtime::cgroup::Hierarchies;
@@ -52,8 +53,8 @@ pub struct Host {
     pub security: Security,
     /// Directory of programs that containers may have run around their lives, if there is one.
     pub hooks: Option<PathBuf>,
-    /// Whether there is an etcd to report to.
-    pub reports: bool,
+    /// How long etcd may be silent before the node counts as suspect, if there is an etcd to report to.
+    pub lease_ttl: Option<Duration>,
     /// Filters of system calls, compiled.
     pub filters: Filters,
 }

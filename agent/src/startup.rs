@@ -34,7 +34,7 @@ use crate::notify::Notifier;
 use crate::placement::{Established, Keeper};
 use crate::registry::Registry;
 use crate::workload::{Filters, Op, Terms};
-use crate::{blocking, expiry, node_info, placement, reporter, sampler, telemetry};
+use crate::{blocking, clock, expiry, isolation, node_info, placement, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -59,6 +59,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         observe(&config, &registry, reporter, &load, allocatable, stopping);
     expiry::start(registry.journal().clone());
     note(&registry, v1::EventKind::AgentStarted, "the agent has taken over the node").await;
+    if config.etcd.is_some() {
+        isolation::start(registry.clone(), status.clone(), draining.clone());
+    }
     let api = Api::new(registry.clone(), info, usage, status, draining);
     let served = grpc::serve(api, listeners, config.grpc.max_concurrent_streams);
     tracing::info!(socket = %config.grpc.socket.display(), tcp = ?config.grpc.listen, "serving");
@@ -178,7 +181,8 @@ fn observe(
     let (usage_sender, usage) = watch::channel(v1::NodeUsage::default());
     let (info_sender, info) = watch::channel(node_info::of(config, registry.host(), registry.journal().id(), load));
     let allocation = Allocation::of(config);
-    let outputs = sampler::Outputs { usage: usage_sender, info: info_sender, allocation, allocatable };
+    let jumps = clock::start(registry.journal().clone(), registry.host().boot_id.clone());
+    let outputs = sampler::Outputs { jumps, usage: usage_sender, info: info_sender, allocation, allocatable };
     sampler::start(registry.host().clone(), Arc::new(registry.clone()), config.sampling.interval, outputs);
     match config.etcd.clone() {
         None => Observed { info, usage, status: reporter.discard(), reporting: None },
@@ -218,7 +222,7 @@ async fn find_host(config: &Config, load: &Load) -> anyhow::Result<(Host, Option
         hidden: vec!["/root".into(), config.state_dir.clone(), config.run_dir.clone()],
         security: config.security,
         hooks: config.hooks.clone(),
-        reports: config.etcd.is_some(),
+        lease_ttl: config.etcd.as_ref().map(|etcd| etcd.lease_ttl),
         filters: Filters::default(),
     };
     Ok((host, holder))

@@ -357,6 +357,22 @@ impl Journal {
         self.read(move |connection| query::containers(connection, &name)).await
     }
 
+    /// A line that is kept beside everything else.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the store cannot be read.
+    pub async fn meta(&self, key: &'static str) -> Result<Option<String>, JournalError> {
+        self.read(move |connection| query::meta(connection, key)).await
+    }
+
+    /// Replaces one.
+    ///
+    /// # Errors
+    /// [`JournalError::Unavailable`] when the store cannot write.
+    pub async fn set_meta(&self, key: &'static str, value: String) -> Result<(), JournalError> {
+        self.read(move |connection| query::set_meta(connection, key, &value)).await
+    }
+
     /// Says that containers which an earlier store knew have been looked for.
     ///
     /// # Errors

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
+
+use super::query::meta;
 
 /// The file in the state directory.
 const FILE: &str = "store.db";
@@ -189,10 +191,6 @@ fn add(connection: &Connection) -> Result<(), rusqlite::Error> {
         }
     }
     Ok(())
-}
-
-fn meta(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
-    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
 }
 
 fn move_aside(path: &Path) -> io::Result<PathBuf> {

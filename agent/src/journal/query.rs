@@ -116,7 +116,15 @@ pub(super) fn first_since(connection: &Connection, unix_ms: i64) -> Result<u64, 
 }
 
 pub(super) fn mark_recovered(connection: &Connection) -> Result<(), Error> {
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('recovered', 'yes')", []).map(drop)
+    set_meta(connection, "recovered", "yes")
+}
+
+pub(super) fn meta(connection: &Connection, key: &str) -> Result<Option<String>, Error> {
+    connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+pub(super) fn set_meta(connection: &Connection, key: &str, value: &str) -> Result<(), Error> {
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", (key, value)).map(drop)
 }
 
 pub(super) fn last_of(connection: &Connection, name: &str, uid: &str) -> Result<Option<v1::Container>, Error> {

@@ -96,7 +96,9 @@ impl Target {
         let answer = answer.map_err(|status| format!("health check: {:?}: {}", status.code(), status.message()))?;
         match answer.into_inner().status() {
             ServingStatus::Serving => Ok(()),
-            status => Err(format!("health check: {}", status.as_str_name())),
+            status @ (ServingStatus::Unknown | ServingStatus::NotServing | ServingStatus::ServiceUnknown) => {
+                Err(format!("health check: {}", status.as_str_name()))
+            }
         }
     }
 }

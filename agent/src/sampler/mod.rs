@@ -66,10 +66,12 @@ pub struct Outputs {
     pub allocation: Allocation,
     /// How much that is.
     pub allocatable: watch::Sender<Room>,
+    /// Changes when time did not go as it should.
+    pub jumps: watch::Receiver<u64>,
 }
 
 /// Starts measuring, once in `every`. Ends when nobody looks any more.
-pub fn start(host: Arc<Host>, running: Arc<dyn Running>, every: Duration, outputs: Outputs) {
+pub fn start(host: Arc<Host>, running: Arc<dyn Running>, every: Duration, mut outputs: Outputs) {
     tasks::spawn("sampler", async move {
         let mut ticks = interval(every);
         // After a pause of the machine there is nothing to catch up on.
@@ -80,6 +82,11 @@ pub fn start(host: Arc<Host>, running: Arc<dyn Running>, every: Duration, output
             tokio::select! { biased;
                 () = outputs.usage.closed() => return,
                 _ = ticks.tick() => {}
+            }
+            // Counters over a time that was not as long as it seems say nothing of a rate.
+            if outputs.jumps.has_changed().unwrap_or(false) {
+                outputs.jumps.mark_unchanged();
+                last = Sample::default();
             }
             let (host, containers) = (host.clone(), running.running());
             let measured = blocking::run(move || {

@@ -163,7 +163,7 @@ impl Actor {
     /// One turn; `false` when the container is gone.
     async fn turn(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<bool, ShuttingDown> {
         if self.unstored.is_some() {
-            return self.wait_for_the_store(commands).await;
+            return Box::pin(self.wait_for_the_store(commands)).await;
         }
         if let Some(effect) = self.todo.pop_front() {
             // What is done now and then takes no room in every container's task.
@@ -191,7 +191,7 @@ impl Actor {
             }
             () = at(restart_at) => self.restart().await?,
             () = at(look_again) => self.look_for_supervisor().await?,
-            () = at(amend_at) => self.amend_now().await?,
+            () = at(amend_at) => Box::pin(self.amend_now()).await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
             command = commands.recv() => match command {
                 // Boxed: it holds records, which are large.

@@ -38,6 +38,13 @@ pub enum Op {
     Freeze,
     /// Let it go on.
     Thaw,
+    /// The node has lost contact with etcd: freeze it, or stop it, as its policy says.
+    Isolate {
+        /// Which.
+        freeze: bool,
+    },
+    /// There is contact again: let what was frozen for want of it go on.
+    Rejoin,
     /// Send a signal.
     Signal {
         /// Its number, 1 to 64.

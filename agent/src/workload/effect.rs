@@ -91,7 +91,7 @@ impl Actor {
     }
 
     pub(super) async fn launch_after_hooks(&mut self) -> Result<(), ShuttingDown> {
-        if self.run_hooks(Moment::PreStart) { Ok(()) } else { self.launch().await }
+        if self.run_hooks(Moment::PreStart) { Ok(()) } else { Box::pin(self.launch()).await }
     }
 
     pub(super) async fn launch(&mut self) -> Result<(), ShuttingDown> {
@@ -339,8 +339,9 @@ impl Actor {
             Op::Start => Event::Start,
             Op::Stop { grace } => Event::Stop { grace: grace.unwrap_or_else(|| own_grace(&self.record)) },
             Op::Delete { force } => Event::Delete { force: *force },
-            Op::Freeze => Event::Freeze,
-            Op::Thaw => Event::Thaw,
+            Op::Isolate { freeze: false } => Event::Stop { grace: own_grace(&self.record) },
+            Op::Freeze | Op::Isolate { freeze: true } => Event::Freeze,
+            Op::Thaw | Op::Rejoin => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
             Op::Resize(_) => Event::Resize,
         };
@@ -352,6 +353,12 @@ impl Actor {
         let mut next = self.record.clone();
         let fresh = decision.effects.contains(&Effect::Launch);
         next.set_state(decision.next);
+        match op {
+            Op::Isolate { .. } => next.status_mut().isolated = true,
+            // Whoever lets it go on answers for it.
+            Op::Thaw | Op::Rejoin => next.status_mut().isolated = false,
+            Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Freeze | Op::Signal { .. } | Op::Resize(_) => {}
+        }
         if let Op::Resize(resources) = op {
             resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
         }

@@ -56,8 +56,8 @@ impl Actor {
         if crate::lifecycle::step(&self.record.state, &Event::Launched).is_ok_and(|step| step.next != self.record.state)
         {
             let mut observed = observe(self.record.container.status.as_ref(), status);
-            let probes = self.record.container.spec.as_ref().and_then(|spec| spec.probes.as_ref());
-            observed.health.get_or_insert_with(|| health::at_first(probes));
+            let probes = self.record.container.spec.as_ref().and_then(|spec| spec.probes.as_deref());
+            observed.health.get_or_insert_with(|| health::at_first(probes).into());
             return self.happened(Event::Launched, |record| *record.status_mut() = observed).await;
         }
         let known = self.record.container.status.as_ref().map_or(0, |known| known.oom_kills);

@@ -20,14 +20,14 @@ impl Actor {
         let Some(probes) = spec.and_then(|spec| spec.probes.clone()).filter(|_| self.probing.is_none()) else { return };
         let status = self.record.container.status.clone().unwrap_or_default();
         // What is adopted may have a supervisor that has not spoken yet.
-        if status.pid > 0 && probes != Probes::default() {
+        if status.pid > 0 && *probes != Probes::default() {
             let container = Peer {
                 name: self.record.name().to_owned(),
                 pid: status.pid,
                 cgroup_path: self.record.cgroup_path().to_owned(),
             };
             let target = Target { host: self.around.host.clone(), container };
-            self.probing = Some(Probing::start(target, probes, &status.health.unwrap_or_default()));
+            self.probing = Some(Probing::start(target, *probes, &status.health.unwrap_or_default()));
         }
     }
 

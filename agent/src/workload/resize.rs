@@ -138,7 +138,7 @@ impl Actor {
             }
         };
         let request = caller.as_ref().filter(|_| answer.is_ok()).and_then(|caller| caller.request.clone());
-        let stored = self.write_down(next, request).await;
+        let stored = Box::pin(self.write_down(next, request)).await;
         if let Some(Caller { reply, .. }) = caller {
             // A caller that has gone away does not undo what was done.
             let _ = reply.send(answer.and(stored.clone()));

@@ -54,7 +54,7 @@ impl Actor {
     ) -> Result<bool, ShuttingDown> {
         let Some(again) = self.unstored.as_ref().map(|unstored| unstored.again) else { return Ok(true) };
         tokio::select! { biased;
-            () = sleep_until(again) => self.store_again().await?,
+            () = sleep_until(again) => Box::pin(self.store_again()).await?,
             news = link::next(&mut self.link) => self.hold(news),
             command = commands.recv() => match command {
                 Some(command) => self.without_the_store(command),
@@ -136,6 +136,8 @@ impl Actor {
             Op::Signal { .. }
             | Op::Freeze
             | Op::Thaw
+            | Op::Isolate { .. }
+            | Op::Rejoin
             | Op::Start
             | Op::Stop { .. }
             | Op::Delete { .. }

@@ -14,6 +14,7 @@ use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
 use super::pressure::PressureArgs;
 use super::security::SecurityArgs;
+use super::supervision::SupervisionArgs;
 use super::value::{self, Pair};
 use crate::signal;
 
@@ -73,6 +74,8 @@ pub(crate) struct ContainerArgs {
     process: ProcessArgs,
     #[command(flatten)]
     pressure: PressureArgs,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     #[command(flatten)]
     requests: RequestArgs,
     /// Create it in the room of this reservation (`tween reserve`) [default: in what is free].
@@ -146,6 +149,7 @@ impl ContainerArgs {
         self.mounts.into_spec(&mut spec);
         self.process.into_spec(&mut spec);
         self.pressure.into_spec(&mut spec);
+        self.supervision.into_spec(&mut spec);
         spec.requests = self.requests.into_requests();
         (self.name.unwrap_or_else(made_up_name), spec)
     }

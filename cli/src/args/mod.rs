@@ -12,6 +12,7 @@ mod namespaces;
 mod pressure;
 mod security;
 mod show;
+mod supervision;
 mod value;
 
 use std::time::Duration;

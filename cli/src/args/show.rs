@@ -45,6 +45,8 @@ pub(crate) enum State {
     Stopped,
     /// Its start failed; what was set up is being removed.
     Aborting,
+    /// It has ended and will be started again.
+    Restarting,
 }
 
 impl From<State> for ContainerState {
@@ -59,6 +61,7 @@ impl From<State> for ContainerState {
             State::Stopping => Self::Stopping,
             State::Stopped => Self::Stopped,
             State::Aborting => Self::Aborting,
+            State::Restarting => Self::Restarting,
         }
     }
 }

@@ -7,6 +7,7 @@ use tweendeck_proto::v1::{
     PressureHits, RootFilesystem, Terminal, User, root_filesystem::Source,
 };
 
+use super::supervision::supervision;
 use crate::agent::Agent;
 use crate::args::InfoArgs;
 use crate::exit;
@@ -32,6 +33,7 @@ fn text(container: &Container, now: SystemTime) -> String {
         details.fact("Last exit", ended(exit));
         details.fact("", used(exit));
     }
+    supervision(&mut details, &spec, &status);
     asked(&mut details, &spec);
     details.fact("Cgroup", &status.cgroup_path);
     details.fact("Output", &status.log_dir);

@@ -20,6 +20,7 @@ mod reservations;
 mod resize;
 mod run;
 mod stats;
+mod supervision;
 mod usage;
 mod version;
 mod wait;

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use tweendeck_integration_tests::agent::Agent;
-use tweendeck_integration_tests::api::{exit, script, spec};
+use tweendeck_integration_tests::api::{exit, fields, script, spec, state};
 use tweendeck_integration_tests::etcd::Etcd;
 use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_proto::etcd::Key;
@@ -204,4 +204,55 @@ async fn an_agent_that_comes_back_at_once_stays_alive_when_the_old_lease_runs_ou
         assert!(etcd.get(&Key::Alive { node: agent.node().into() }).await.is_some(), "it is taken for dead");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_does_with_its_containers_what_they_asked_for() {
+    let etcd = Etcd::start().await;
+    let mut agent = reporting(&etcd).await;
+    let api = agent.api().await;
+    let isolated = |action: IsolationAction, seconds| ContainerSpec {
+        isolation: Some(IsolationPolicy {
+            action: action.into(),
+            after: Some(prost_types::Duration { seconds, nanos: 0 }),
+        }),
+        restart: Some(RestartPolicy { mode: RestartMode::Always.into(), ..Default::default() }),
+        ..spec(&["sleep", "1000"])
+    };
+    api.run("stays", spec(&["sleep", "1000"])).await.unwrap();
+    api.run("stops", isolated(IsolationAction::Stop, 6)).await.unwrap();
+    api.run("freezes", isolated(IsolationAction::Freeze, 5)).await.unwrap();
+    let refused = api.create("hasty", isolated(IsolationAction::Stop, 4)).await.unwrap_err();
+    assert_eq!(fields(&refused), ["spec.isolation.after"]);
+    connected(&agent, true).await;
+    etcd.process().signal(Signal::SIGSTOP);
+    // The time counts while the agent is down, and a new one has no contact to begin with.
+    agent.kill();
+    agent.resume().await;
+    let api = agent.api().await;
+    let in_state = async |name: &str, wanted: ContainerState| {
+        eventually_async("it gets there", || async {
+            api.get(name).await.ok().filter(|container| state(container) == wanted)
+        })
+        .await
+    };
+    let frozen = in_state("freezes", ContainerState::Frozen).await;
+    assert!(frozen.status.unwrap().isolated);
+    // Its restart policy does not bring it back.
+    let stopped = in_state("stops", ContainerState::Stopped).await;
+    assert!(stopped.status.unwrap().isolated);
+    assert_eq!(state(&api.get("stays").await.unwrap()), ContainerState::Running);
+    etcd.process().signal(Signal::SIGCONT);
+    let thawed = in_state("freezes", ContainerState::Running).await;
+    assert!(!thawed.status.unwrap().isolated);
+    assert_eq!(state(&api.get("stops").await.unwrap()), ContainerState::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_etcd_there_is_nothing_to_be_cut_off_from() {
+    let agent = Agent::start().await;
+    let policy = IsolationPolicy { action: IsolationAction::Stop.into(), after: None };
+    let asked = ContainerSpec { isolation: Some(policy), ..spec(&["true"]) };
+    let refused = agent.api().await.create("a", asked).await.unwrap_err();
+    assert_eq!(fields(&refused), ["spec.isolation.action", "spec.isolation.after"]);
 }

@@ -149,7 +149,7 @@ async fn readiness_comes_and_goes_and_stands_while_agents_come_and_go() {
         readiness: probe(get("/ready")),
         liveness: probe(Check::Tcp(TcpCheck { port: 8080, ..Default::default() })),
     };
-    let served = ContainerSpec { probes: Some(probes), ..script(SERVER) };
+    let served = ContainerSpec { probes: Some(probes.into()), ..script(SERVER) };
     // Each in a network of its own: the same port, twice.
     let first = api.run("web", served.clone()).await.unwrap();
     api.run("other", served).await.unwrap();
@@ -190,13 +190,13 @@ async fn what_is_not_alive_is_stopped_and_started_again_if_that_was_asked() {
     // It ends with success when it is asked to, which counts as a failure all the same.
     let polite = "trap 'exit 0' TERM; while :; do sleep 0.05; done";
     let policy = again(RestartMode::OnFailure, 1, 0);
-    api.run("a", ContainerSpec { probes: Some(liveness), restart: policy, ..script(polite) }).await.unwrap();
+    api.run("a", ContainerSpec { probes: Some(liveness.into()), restart: policy, ..script(polite) }).await.unwrap();
     let ended = api.wait("a").await.unwrap();
     assert_eq!((exit(&ended).code, exit(&ended).attempt), (0, 2));
     assert!(ended.status.unwrap().message.contains("liveness probe has failed: connect to 127.0.0.1:9"));
     let startup =
         Probes { startup: probe(Check::Grpc(GrpcCheck { port: 9, ..Default::default() })), ..Default::default() };
-    api.run("b", ContainerSpec { probes: Some(startup), ..script(polite) }).await.unwrap();
+    api.run("b", ContainerSpec { probes: Some(startup.into()), ..script(polite) }).await.unwrap();
     let ended = api.wait("b").await.unwrap();
     assert!(ended.status.unwrap().message.contains("startup probe has failed"));
     let wrong = Probes {
@@ -204,7 +204,7 @@ async fn what_is_not_alive_is_stopped_and_started_again_if_that_was_asked() {
         readiness: probe(get("no slash")),
         liveness: Some(Probe { period: millis(1), ..probe(nobody).unwrap() }),
     };
-    let refused = api.create("c", ContainerSpec { probes: Some(wrong), ..spec(&["true"]) }).await.unwrap_err();
+    let refused = api.create("c", ContainerSpec { probes: Some(wrong.into()), ..spec(&["true"]) }).await.unwrap_err();
     assert_eq!(
         fields(&refused),
         ["spec.probes.startup", "spec.probes.readiness.http.path", "spec.probes.liveness.period"]
@@ -255,4 +255,56 @@ async fn hooks_are_run_before_each_start_and_after_each_end() {
     let without = Agent::start().await;
     let refused = without.api().await.create("d", noted).await.unwrap_err();
     assert_eq!(fields(&refused), ["spec.hooks.pre_start", "spec.hooks.post_stop"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_stood_still_says_so_and_blames_nobody() {
+    use nix::sys::signal::{Signal, kill};
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    // Answers at once, and would fail if one look in a row were late.
+    let alive = Probe { failure_threshold: 1, period: millis(100), ..probe(get("/up")).unwrap() };
+    let startup = Probe { failure_threshold: 1000, ..probe(get("/up")).unwrap() };
+    let probes = Probes { startup: Some(startup), readiness: None, liveness: Some(alive) };
+    api.run("web", ContainerSpec { probes: Some(probes.into()), ..script(SERVER) }).await.unwrap();
+    ready(&api, "web", true).await;
+    let pid = nix::unistd::Pid::from_raw(agent.pid());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    kill(pid, Signal::SIGCONT).unwrap();
+    let jumped = eventually_async("it is noted", || async {
+        let kinds = vec![EventKind::TimeJumped.into()];
+        let filter = Some(EventFilter { kinds, ..Default::default() });
+        let request = ListEventsRequest { filter, ..Default::default() };
+        api.events.clone().list_events(request).await.ok()?.into_inner().events.pop()
+    })
+    .await;
+    let Some(event::Subject::Node(node)) = jumped.subject else { panic!("about the node") };
+    assert!(node.message.contains("stood still for"), "{node:?}");
+    assert_eq!(state(&api.get("web").await.unwrap()), ContainerState::Running);
+    assert_eq!(count(&kinds(&api, "web").await, EventKind::Unhealthy), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_service_is_asked_for_its_health() {
+    // A service that is at hand: the agent's own.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let agent = Agent::with(&[&format!("--grpc-listen={address}"), "--grpc-allow-unauthenticated=true"]).await;
+    let api = agent.api().await;
+    let asked = |service: &str| {
+        let check = GrpcCheck { port: address.port().into(), service: service.into(), ..Default::default() };
+        let probes = Probes { readiness: probe(Check::Grpc(check)), ..Default::default() };
+        let network = NetworkMode::Host.into();
+        ContainerSpec { probes: Some(probes.into()), network, ..spec(&["sleep", "1000"]) }
+    };
+    api.run("known", asked("tweendeck.v1.ContainerService")).await.unwrap();
+    api.run("unknown", asked("no.such.Service")).await.unwrap();
+    ready(&api, "known", true).await;
+    eventually_async("it fails", || async {
+        let readiness = api.get("unknown").await.ok()?.status?.health?.readiness?;
+        (readiness.verdict() == ProbeVerdict::Failing && readiness.message.contains("NotFound")).then_some(())
+    })
+    .await;
 }

@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What of a specification is about what becomes of the container by itself.
 pub(super) fn supervision(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
     restart(spec, violations);
-    if let Some(v1::Probes { startup, readiness, liveness }) = &spec.probes {
+    if let Some(v1::Probes { startup, readiness, liveness }) = spec.probes.as_deref() {
         let named = [("startup", startup), ("readiness", readiness), ("liveness", liveness)];
         for (name, asked) in named {
             if let Some(asked) = asked {
@@ -140,16 +140,19 @@ fn isolation(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
     violations.require(action.is_ok(), "spec.isolation.action", "is not a value this version knows");
     let acts = matches!(action, Ok(IsolationAction::Stop | IsolationAction::Freeze));
     violations.require(
-        !acts || host.reports,
+        !acts || host.lease_ttl.is_some(),
         "spec.isolation.action",
         "must be CONTINUE: this node has no etcd to lose contact with (etcd.endpoints in its configuration)",
     );
     let after = within(asked.after, "spec.isolation.after", SECOND..=DAY, "1 s to 24 h", violations);
     violations.require(
-        !acts || asked.after.is_some() && after.is_some(),
+        !acts || asked.after.is_some(),
         "spec.isolation.after",
-        "must be 1 s to 24 h with another action than CONTINUE",
+        "must be given with another action than CONTINUE",
     );
+    // Signs of life come less often than that.
+    let sure = after.zip(host.lease_ttl).is_none_or(|(after, ttl)| after >= ttl);
+    violations.require(!acts || sure, "spec.isolation.after", "must not be less than etcd.lease_ttl of this node");
 }
 
 /// A duration within a range; `None` when it is absent or wrong.
