@@ -191,6 +191,8 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
     };
     let mut server = Server::builder()
         .max_concurrent_streams(max_streams)
+        // Callers whose deadlines are over at once reset as many calls as they may have; that is no attack.
+        .http2_max_pending_accept_reset_streams(usize::try_from(max_streams).ok())
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .http2_max_header_list_size(16 << 10)

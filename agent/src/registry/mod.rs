@@ -169,8 +169,15 @@ impl Registry {
             record.set_state(step(&record.state, &Event::Start).map_or(record.state.clone(), |step| step.next));
         }
         let registry = self.clone();
-        // Not cancelled with the caller: a container that is durable must have its actor.
-        tasks::complete("create", async move { registry.write_new(record, reservation, request).await }).await?
+        // A caller that gives up here has begun nothing, so that repeated calls do not pile up behind the first.
+        let turn = self.turn(record.name()).lock_owned().await;
+        // Not cancelled with the caller from here on: a container that is durable must have its actor.
+        let made = tasks::complete("create", async move {
+            let made = registry.write_new(record, reservation, request).await;
+            drop(turn);
+            made
+        });
+        made.await?
     }
 
     /// A container as it would be created now.
@@ -220,8 +227,6 @@ impl Registry {
         reservation: Option<String>,
         request: Option<Request>,
     ) -> Result<Created, JournalError> {
-        let turn = self.turn(record.name());
-        let _turn = turn.lock().await;
         let range = self.take_ids(&record, request.as_ref()).await?;
         record.status_mut().id_range = range;
         let commit = Commit { change: Change::Create { record: Box::new(record), reservation }, request };
