@@ -1,0 +1,431 @@
+//! Writes entries below a directory in which others may be at work.
+//!
+//! What is not a directory is made aside, under a name that nobody can guess, in the directory it belongs to, and then takes its name by one rename: what
+//! had the name before is there until then, and never half of either. Directories that are there already stay as they are.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write as _};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
+    chownat, fchmod, fchown, fsetxattr, fstat, futimens, linkat, mkdirat, mknodat, openat, renameat_with, statat,
+    symlinkat, unlinkat, utimensat,
+};
+use rustix::io::Errno;
+
+use super::open::below;
+use super::stat::{Sort, sort};
+use super::{Cause, During as _, Failure};
+use crate::{Content, Entry, Kind, Name, Time};
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// How often another name is tried for what is made aside.
+const TRIES: u32 = 64;
+/// Directories that get their modes at the end, a count.
+const LATER: usize = 1 << 16;
+
+/// Whose new files are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// As the archive says.
+    Archive,
+    /// One user's and group's.
+    Fixed(u32, u32),
+    /// The one's who makes them.
+    Maker,
+}
+
+/// How entries are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Whose they are.
+    pub owner: Owner,
+    /// Whether a file may take the place of another file, link or pipe.
+    pub replace: bool,
+    /// Whether set-user-ID, set-group-ID and file capabilities are kept.
+    pub privileges: bool,
+    /// How many directories may be made that no entry names, a count.
+    pub most: u64,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Extended attributes that are not there: those that an archive does not keep, and those of links and pipes; a count.
+    pub left_out: u64,
+}
+
+/// A directory that entries are written below.
+#[derive(Debug)]
+pub struct Put {
+    root: OwnedFd,
+    terms: Terms,
+    buffer: Vec<u8>,
+    implied: u64,
+    /// Directories made here, by device and inode: they keep the time that the archive says, whatever is put into them later.
+    made: HashSet<(u64, u64)>,
+    /// Directories that their maker could not write to with the mode they are to have.
+    later: Vec<(CString, Mode)>,
+    random: RandomState,
+    count: u64,
+}
+
+impl Put {
+    /// Below a directory.
+    #[must_use]
+    pub fn new(root: OwnedFd, terms: Terms) -> Self {
+        let buffer = vec![0; 1 << 17];
+        let (made, later, random) = (HashSet::new(), Vec::new(), RandomState::new());
+        Self { root, terms, buffer, implied: 0, made, later, random, count: 0 }
+    }
+
+    /// Writes an entry. `stored` gives what the archive has of a file, and fails where the archive ends too early.
+    ///
+    /// # Errors
+    /// [`Failure`]: what had the entry's name before still has it, and nothing else is left of the entry.
+    pub fn put(&mut self, entry: &Entry, stored: &mut impl Read) -> Result<Written, Failure> {
+        self.one(entry, stored).map_err(|failure| failure.of(entry.name.as_bytes()))
+    }
+
+    /// Gives the last directories their modes.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn finish(self) -> Result<(), Failure> {
+        for (path, mode) in self.later.iter().rev() {
+            let directory = below(&self.root, path).during("open it").map_err(|failure| failure.of(path.to_bytes()))?;
+            fchmod(&directory, *mode).during("set its mode").map_err(|failure| failure.of(path.to_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, entry: &Entry, stored: &mut impl Read) -> Result<Written, Failure> {
+        if entry.kind == Kind::Device {
+            return Err(Failure::refused("is a device node, which is never made"));
+        }
+        let Some((parent, name)) = entry.name.split() else {
+            return if entry.kind == Kind::Directory {
+                Ok(Written::default())
+            } else {
+                Err(Failure::refused("is the target directory itself, and no directory"))
+            };
+        };
+        let parent = self.directory(&parent)?;
+        let before = fstat(&parent).during("look at its directory")?;
+        let written = if entry.kind == Kind::Directory {
+            self.subdirectory(&parent, &name, entry)?
+        } else {
+            self.check(&parent, &name)?;
+            self.aside(&parent, &name, entry, stored)?
+        };
+        if self.made.contains(&key(&before)) {
+            futimens(&parent, &times(super::stat::modified(&before))).during("set the time of its directory")?;
+        }
+        Ok(written)
+    }
+
+    /// What is there already, and may not be replaced. A look for the sake of the message: the rename decides.
+    fn check(&self, parent: &OwnedFd, name: &CStr) -> Result<(), Failure> {
+        match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if sort(&found) == Sort::Directory => {
+                Err(Failure::refused("would take the place of a directory, and is none"))
+            }
+            Ok(_) if !self.terms.replace => Err(Failure::refused("is there already, and is not to be replaced")),
+            Ok(_) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(error).during("look at what is there"),
+        }
+    }
+
+    fn subdirectory(&mut self, parent: &OwnedFd, name: &CStr, entry: &Entry) -> Result<Written, Failure> {
+        match mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).during("look at what is there")?;
+                return if sort(&found) == Sort::Directory {
+                    Ok(Written::default())
+                } else {
+                    Err(Failure::refused("is a directory, and would take the place of something that is none"))
+                };
+            }
+            Err(error) => return Err(error).during("make it"),
+        }
+        let made = openat(parent, name, DIRECTORY, Mode::empty()).during("open it")?;
+        let mode = self.mode(entry);
+        let late = !mode.contains(Mode::RWXU);
+        let left_out = self.dress(&made, entry, if late { mode | Mode::RWXU } else { mode })?;
+        if late {
+            if self.later.len() >= LATER {
+                return Err(Failure::new(
+                    Cause::TooMuch,
+                    "is one of more than 65536 directories that are not their owner's to use",
+                ));
+            }
+            self.later.push((CString::new(entry.name.as_bytes()).unwrap_or_default(), mode));
+        }
+        self.made.insert(key(&fstat(&made).during("look at it")?));
+        Ok(Written { left_out: left_out.saturating_add(entry.left_out) })
+    }
+
+    /// Opens an entry's directory, after making what is missing of it, as directories that anybody can read.
+    fn directory(&mut self, path: &CStr) -> Result<OwnedFd, Failure> {
+        match below(&self.root, path) {
+            Err(Errno::NOENT) => {}
+            opened => return opened.map_err(in_the_way),
+        }
+        let mut at = below(&self.root, c".").map_err(in_the_way)?;
+        for part in path.to_bytes().split(|byte| *byte == b'/') {
+            let part = CString::new(part).unwrap_or_default();
+            let next = match mkdirat(&at, &part, Mode::from_raw_mode(0o755)) {
+                Ok(()) => {
+                    self.implied = self.implied.saturating_add(1);
+                    if self.implied > self.terms.most {
+                        let text = format!(
+                            "needs more than {} directories that are no entries (max_entries)",
+                            self.terms.most
+                        );
+                        return Err(Failure::new(Cause::TooMuch, text));
+                    }
+                    let next = below(&at, &part).map_err(in_the_way)?;
+                    if let Owner::Fixed(uid, gid) = self.terms.owner {
+                        fchown(&next, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+                            .during("set the owner of its directory")?;
+                    }
+                    // Whatever this process' umask is.
+                    fchmod(&next, Mode::from_raw_mode(0o755)).during("set the mode of its directory")?;
+                    next
+                }
+                Err(Errno::EXIST) => below(&at, &part).map_err(in_the_way)?,
+                Err(error) => return Err(error).during("make its directory"),
+            };
+            at = next;
+        }
+        Ok(at)
+    }
+
+    /// Makes it aside, and lets it take its name.
+    fn aside(
+        &mut self,
+        parent: &OwnedFd,
+        name: &CStr,
+        entry: &Entry,
+        stored: &mut impl Read,
+    ) -> Result<Written, Failure> {
+        let made = self.make(parent, entry)?;
+        let done = self.fill(&made, entry, stored).and_then(|written| {
+            let flags = if self.terms.replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+            match renameat_with(parent, &made.name, parent, name, flags) {
+                Err(Errno::EXIST) => Err(Failure::refused("is there already, and is not to be replaced")),
+                Err(Errno::ISDIR) => Err(Failure::refused("would take the place of a directory, and is none")),
+                renamed => renamed.during("give it its name").map(|()| written),
+            }
+        });
+        // A link that takes the place of another of the same file stays (rename(2)).
+        if done.is_err() || matches!(entry.kind, Kind::Link(_)) {
+            let _ = unlinkat(parent, &made.name, AtFlags::empty());
+        }
+        done
+    }
+
+    fn make(&mut self, parent: &OwnedFd, entry: &Entry) -> Result<Aside, Failure> {
+        let target = match &entry.kind {
+            Kind::Link(target) => Some(self.target(target, &entry.name)?),
+            Kind::File(_) | Kind::Symlink(_) | Kind::Fifo | Kind::Directory | Kind::Device => None,
+        };
+        let mut tries = 0;
+        loop {
+            self.count = self.count.wrapping_add(1);
+            let name =
+                CString::new(format!(".tweendeck-{:016x}", self.random.hash_one(self.count))).unwrap_or_default();
+            let made = match &entry.kind {
+                Kind::File(_) => {
+                    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    openat(parent, &name, flags, Mode::RUSR | Mode::WUSR).map(Some)
+                }
+                Kind::Symlink(target) => symlinkat(target, parent, &name).map(|()| None),
+                Kind::Link(_) => match &target {
+                    // Without `AT_SYMLINK_FOLLOW`: a link to a symbolic link is one to the symbolic link itself.
+                    Some((directory, own)) => linkat(directory, own, parent, &name, AtFlags::empty()).map(|()| None),
+                    None => Err(Errno::INVAL),
+                },
+                Kind::Fifo | Kind::Directory | Kind::Device => {
+                    mknodat(parent, &name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).map(|()| None)
+                }
+            };
+            match made {
+                Err(Errno::EXIST) if tries < TRIES => tries += 1,
+                Ok(file) => return self.hold(parent, name, file, &entry.kind),
+                Err(error) => return Err(error).during("make it"),
+            }
+        }
+    }
+
+    /// The directory and the name of a link's target.
+    fn target(&self, target: &Name, own: &Name) -> Result<(OwnedFd, CString), Failure> {
+        let Some((parent, name)) = target.split().filter(|_| own != target) else {
+            return Err(Failure::refused("is a link to itself, or to the target directory"));
+        };
+        let missing = || Failure::refused("is a link whose target is not there (yet)");
+        let parent = below(&self.root, &parent).map_err(|error| match error {
+            Errno::NOENT => missing(),
+            error => in_the_way(error),
+        })?;
+        match statat(&parent, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if sort(&found) == Sort::Directory => {
+                Err(Failure::refused("is a link whose target is a directory"))
+            }
+            Ok(_) => Ok((parent, name)),
+            Err(Errno::NOENT) => Err(missing()),
+            Err(error) => Err(error).during("look at the link's target"),
+        }
+    }
+
+    /// What was made is held by a descriptor from here on: whatever somebody puts in its place is not touched.
+    fn hold(&self, parent: &OwnedFd, name: CString, file: Option<OwnedFd>, kind: &Kind) -> Result<Aside, Failure> {
+        if let Some(file) = file {
+            return Ok(Aside { name, file });
+        }
+        let (flags, expected) = match kind {
+            Kind::Symlink(_) => (OFlags::PATH, Some(Sort::Symlink)),
+            // A pipe opens for reading without anybody who writes (fifo(7)).
+            Kind::Fifo => (OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY, Some(Sort::Fifo)),
+            Kind::Link(_) | Kind::File(_) | Kind::Directory | Kind::Device => (OFlags::PATH, None),
+        };
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(parent, &name, flags, Mode::empty()).during("open it")?;
+        let found = sort(&fstat(&file).during("look at it")?);
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(Failure::refused("was replaced by somebody while it was made"));
+        }
+        Ok(Aside { name, file })
+    }
+
+    fn fill(&mut self, made: &Aside, entry: &Entry, stored: &mut impl Read) -> Result<Written, Failure> {
+        let left_out = match &entry.kind {
+            Kind::File(content) => {
+                let copy = made.file.try_clone();
+                let held = |error| Failure::new(Cause::System, format!("cannot be copied: hold it: {error}"));
+                self.content(&mut File::from(copy.map_err(held)?), content, stored)?;
+                self.dress(&made.file, entry, self.mode(entry))?
+            }
+            // Its owner and all the rest are its target's.
+            Kind::Link(_) => 0,
+            Kind::Symlink(_) => {
+                if let (Some(uid), Some(gid)) = self.owner(entry) {
+                    chownat(&made.file, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH).during("set its owner")?;
+                }
+                utimensat(&made.file, c"", &times(entry.modified), AtFlags::EMPTY_PATH).during("set its time")?;
+                attributes(entry)
+            }
+            Kind::Fifo | Kind::Directory | Kind::Device => {
+                let bare = Entry { attributes: Vec::new(), ..entry.clone() };
+                self.dress(&made.file, &bare, self.mode(entry))?;
+                attributes(entry)
+            }
+        };
+        Ok(Written { left_out: left_out.saturating_add(entry.left_out) })
+    }
+
+    fn content(&mut self, file: &mut File, content: &Content, stored: &mut impl Read) -> Result<(), Failure> {
+        let Some(pieces) = &content.pieces else { return self.copy(stored, file, content.size) };
+        for piece in pieces {
+            file.seek(SeekFrom::Start(piece.offset)).map_err(|error| written(&error))?;
+            self.copy(stored, file, piece.length)?;
+        }
+        file.set_len(content.size).map_err(|error| written(&error))
+    }
+
+    fn copy(&mut self, from: &mut impl Read, to: &mut File, bytes: u64) -> Result<(), Failure> {
+        let mut left = bytes;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let room = self.buffer.get_mut(..most).unwrap_or_default();
+            let length = from.read(room).map_err(|error| {
+                if error.kind() == ErrorKind::UnexpectedEof {
+                    return Failure::new(Cause::Archive, "is cut off: the archive ends before it does");
+                }
+                Failure::new(Cause::Stream, format!("cannot be read: {error}"))
+            })?;
+            if length == 0 {
+                return Err(Failure::new(Cause::Archive, "has less content than it says"));
+            }
+            to.write_all(room.get(..length).unwrap_or_default()).map_err(|error| written(&error))?;
+            left = left.saturating_sub(length as u64);
+        }
+        Ok(())
+    }
+
+    /// Owner, mode, attributes, time, in this order: a new owner takes set-user-ID bits and file capabilities away. How many attributes are left out.
+    fn dress(&self, file: &OwnedFd, entry: &Entry, mode: Mode) -> Result<u64, Failure> {
+        if let (Some(uid), Some(gid)) = self.owner(entry) {
+            fchown(file, Some(uid), Some(gid)).during("set its owner")?;
+        }
+        fchmod(file, mode).during("set its mode")?;
+        let mut left_out = 0_u64;
+        for (name, value) in &entry.attributes {
+            if !self.terms.privileges && name.as_c_str() == c"security.capability" {
+                left_out = left_out.saturating_add(1);
+                continue;
+            }
+            let step = || format!("set its attribute {}", super::shown(name.to_bytes()));
+            fsetxattr(file, name, value, XattrFlags::empty()).during(&step())?;
+        }
+        futimens(file, &times(entry.modified)).during("set its time")?;
+        Ok(left_out)
+    }
+
+    fn owner(&self, entry: &Entry) -> (Option<Uid>, Option<Gid>) {
+        let (uid, gid) = match self.terms.owner {
+            Owner::Archive => (entry.uid, entry.gid),
+            Owner::Fixed(uid, gid) => (uid, gid),
+            Owner::Maker => return (None, None),
+        };
+        (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+    }
+
+    fn mode(&self, entry: &Entry) -> Mode {
+        let kept = if self.terms.privileges { 0o7777 } else { 0o1777 };
+        Mode::from_raw_mode(entry.mode & kept)
+    }
+}
+
+/// What has been made and has not got its name yet.
+struct Aside {
+    name: CString,
+    file: OwnedFd,
+}
+
+fn attributes(entry: &Entry) -> u64 {
+    u64::try_from(entry.attributes.len()).unwrap_or(u64::MAX)
+}
+
+fn written(error: &std::io::Error) -> Failure {
+    let full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+    let cause = if full { Cause::Full } else { Cause::System };
+    Failure::new(cause, format!("cannot be copied: write: {error}"))
+}
+
+/// Why an entry's directory cannot be opened.
+fn in_the_way(error: Errno) -> Failure {
+    match error {
+        Errno::LOOP => Failure::refused("has a symbolic link in its path, which is not followed"),
+        Errno::NOTDIR => Failure::refused("has something in its path that is no directory"),
+        Errno::XDEV => Failure::refused("leads out of the target directory"),
+        error => super::system("open its directory", error),
+    }
+}
+
+fn times(modified: Time) -> Timestamps {
+    let Time { seconds, nanos } = modified;
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: nanos.into() },
+    }
+}
+
+fn key(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
