@@ -5,6 +5,7 @@
 
 mod cgroup_value;
 mod containers;
+mod files;
 mod freeze;
 mod limits;
 mod mutation;

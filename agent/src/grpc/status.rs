@@ -7,6 +7,8 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tweendeck_proto::v1::ErrorReason;
 use tweendeck_proto::{ERROR_DOMAIN, reason, state};
 
+use tweendeck_runtime::files::{Cause, Failure};
+
 use crate::journal::JournalError;
 use crate::workload::CommandError;
 
@@ -38,6 +40,9 @@ pub(super) enum Refusal {
         state: String,
     },
     NotReady,
+    Busy(String),
+    /// Files could not be copied.
+    File(Failure),
     Denied(String),
     ResumeToken(&'static str),
     Internal(String),
@@ -80,6 +85,8 @@ impl From<Refusal> for Status {
                 ErrorReason::AgentNotReady,
                 "the agent is starting up or shutting down; try again".into(),
             ),
+            Refusal::Busy(message) => plain(Code::ResourceExhausted, ErrorReason::Busy, message),
+            Refusal::File(failure) => file(failure),
             Refusal::Denied(message) => plain(Code::PermissionDenied, ErrorReason::PermissionDenied, message),
             Refusal::ResumeToken(why) => plain(
                 Code::InvalidArgument,
@@ -144,6 +151,20 @@ fn command(name: &str, error: CommandError) -> Status {
         ),
         CommandError::Journal(error) => journal(name, error),
     }
+}
+
+fn file(failure: Failure) -> Status {
+    let Failure { cause, message } = failure;
+    let (code, reason) = match cause {
+        Cause::NotFound => (Code::NotFound, ErrorReason::FileNotFound),
+        Cause::Refused | Cause::System => (Code::FailedPrecondition, ErrorReason::FileRefused),
+        Cause::TooMuch => (Code::ResourceExhausted, ErrorReason::FilesTooLarge),
+        Cause::Full => (Code::ResourceExhausted, ErrorReason::FileSystemFull),
+        Cause::Archive => return fields(vec![FieldViolation::new("chunk", message)]),
+        Cause::Stream => (Code::Aborted, ErrorReason::CopyCutOff),
+        Cause::Internal => (Code::Internal, ErrorReason::Internal),
+    };
+    plain(code, reason, message)
 }
 
 fn journal(name: &str, error: JournalError) -> Status {

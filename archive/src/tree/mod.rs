@@ -35,8 +35,10 @@ pub enum Cause {
     Archive,
     /// Whoever reads or writes the archive at the other end has gone.
     Stream,
-    /// The kernel's word.
+    /// The kernel's word about a file.
     System,
+    /// The copy could not begin, for a reason of this side's.
+    Internal,
 }
 
 /// Why something is not done.
