@@ -21,7 +21,17 @@ pub(crate) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
     if stderr.is_terminal() { shown_on(stderr, what, work).await } else { work.await }
 }
 
-async fn shown_on<T>(mut terminal: impl Write, what: &str, work: impl Future<Output = T>) -> T {
+/// The same, with how much has been done so far.
+pub(crate) async fn counted<T>(what: &str, much: impl Fn() -> String, work: impl Future<Output = T>) -> T {
+    let stderr = io::stderr();
+    if stderr.is_terminal() { counted_on(stderr, || format!("{what} {}", much()), work).await } else { work.await }
+}
+
+async fn shown_on<T>(terminal: impl Write, what: &str, work: impl Future<Output = T>) -> T {
+    counted_on(terminal, || what.to_owned(), work).await
+}
+
+async fn counted_on<T>(mut terminal: impl Write, what: impl Fn() -> String, work: impl Future<Output = T>) -> T {
     let began = Instant::now();
     let mut ticks = interval_at(began + TICK, TICK);
     let mut work = pin!(work);
@@ -36,7 +46,7 @@ async fn shown_on<T>(mut terminal: impl Write, what: &str, work: impl Future<Out
                 return result;
             }
             _ = ticks.tick() => {
-                show(&mut terminal, &format!("{CLEAR}{what} … {}", brief(began.elapsed())));
+                show(&mut terminal, &format!("{CLEAR}{} … {}", what(), brief(began.elapsed())));
                 shown = true;
             }
         }

@@ -5,6 +5,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 use tweendeck_proto::v1;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use uuid::Uuid;
@@ -83,8 +84,17 @@ methods! {
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}
     Read StatsServiceClient get_stats(GetStatsRequest) -> GetStatsResponse {}
+    Read FileServiceClient stat_file(StatFileRequest) -> StatFileResponse {}
     Read NodeServiceClient get_node(GetNodeRequest) -> GetNodeResponse {}
     Read NodeServiceClient check_host(CheckHostRequest) -> CheckHostResponse {}
+}
+
+impl Answer for v1::ReadSummary {
+    const NAME: &'static str = "tweendeck.v1.ReadSummary";
+}
+
+impl Answer for v1::WriteFilesResponse {
+    const NAME: &'static str = "tweendeck.v1.WriteFilesResponse";
 }
 
 impl Answer for v1::WatchContainersResponse {

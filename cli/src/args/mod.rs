@@ -5,6 +5,7 @@
 mod archive;
 mod change;
 mod container;
+mod cp;
 mod limits;
 mod mounts;
 mod namespaces;
@@ -21,6 +22,7 @@ pub(crate) use change::{
     CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
     WaitArgs,
 };
+pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -101,6 +103,8 @@ pub(crate) enum Command {
     Thaw(ThawArgs),
     /// Show a value of a container's cgroup, or set it and show what the kernel has then.
     Cgroup(CgroupArgs),
+    /// Copy files into a container, or out of it.
+    Cp(CopyArgs),
     /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
     Resize(Box<ResizeArgs>),
     /// Remove containers with their output. A --rootfs directory stays.
@@ -139,6 +143,7 @@ impl Command {
             | Self::Freeze(_)
             | Self::Cgroup(_)
             | Self::Thaw(_)
+            | Self::Cp(_)
             | Self::Resize(_)
             | Self::Rm(_)
             | Self::Ls(_)
