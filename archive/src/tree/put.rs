@@ -1,9 +1,10 @@
 //! Writes entries below a directory in which others may be at work.
 //!
-//! What is not a directory is made aside, under a name that nobody can guess, in the directory it belongs to, and then takes its name by one rename: what
-//! had the name before is there until then, and never half of either. Directories that are there already stay as they are.
+//! What is not a directory is made aside: a file without any name where there is such a thing, else under one that nobody can guess in the directory it
+//! belongs to. Then it takes its name in one step: what had that before is there until then, and never half of either. Directories that are there already stay
+//! as they are.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -70,6 +71,8 @@ pub struct Put {
     made: HashSet<(u64, u64)>,
     /// Directories that their maker could not write to with the mode they are to have.
     later: Vec<(CString, Mode)>,
+    /// File systems, by device, and whether files can be made on them that have no name yet.
+    nameless: HashMap<u64, bool>,
     random: RandomState,
     count: u64,
 }
@@ -79,8 +82,8 @@ impl Put {
     #[must_use]
     pub fn new(root: OwnedFd, terms: Terms) -> Self {
         let buffer = vec![0; 1 << 17];
-        let (made, later, random) = (HashSet::new(), Vec::new(), RandomState::new());
-        Self { root, terms, buffer, implied: 0, made, later, random, count: 0 }
+        let (made, nameless, later, random) = (HashSet::new(), HashMap::new(), Vec::new(), RandomState::new());
+        Self { root, terms, buffer, implied: 0, made, later, nameless, random, count: 0 }
     }
 
     /// Writes an entry. `stored` gives what the archive has of a file, and fails where the archive ends too early.
@@ -214,20 +217,75 @@ impl Put {
         entry: &Entry,
         stored: &mut impl Read,
     ) -> Result<Written, Failure> {
-        let made = self.make(parent, entry)?;
-        let done = self.fill(&made, entry, stored).and_then(|written| {
-            let flags = if self.terms.replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
-            match renameat_with(parent, &made.name, parent, name, flags) {
-                Err(Errno::EXIST) => Err(Failure::refused("is there already, and is not to be replaced")),
-                Err(Errno::ISDIR) => Err(Failure::refused("would take the place of a directory, and is none")),
-                renamed => renamed.during("give it its name").map(|()| written),
-            }
-        });
-        // A link that takes the place of another of the same file stays (rename(2)).
-        if done.is_err() || matches!(entry.kind, Kind::Link(_)) {
-            let _ = unlinkat(parent, &made.name, AtFlags::empty());
+        let nameless = if matches!(entry.kind, Kind::File(_)) { self.nameless(parent)? } else { None };
+        let made = match nameless {
+            Some(file) => Aside { name: None, file },
+            None => self.make(parent, entry)?,
+        };
+        let done = self.fill(&made, entry, stored).and_then(|written| self.take(parent, name, &made).map(|()| written));
+        if let Some(aside) = &made.name
+            // A link that takes the place of another of the same file stays (rename(2)).
+            && (done.is_err() || matches!(entry.kind, Kind::Link(_)))
+        {
+            let _ = unlinkat(parent, aside, AtFlags::empty());
         }
         done
+    }
+
+    /// A file without a name, which goes by itself if this process does before it gets one. `None` where the file system has none (open(2), O_TMPFILE), or
+    /// where the kernel gives a name to one only with rights that nobody has here (linkat(2), AT_EMPTY_PATH, before Linux 6.10).
+    fn nameless(&mut self, parent: &OwnedFd) -> Result<Option<OwnedFd>, Failure> {
+        let open = || {
+            let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(parent, c".", flags, Mode::RUSR | Mode::WUSR).ok()
+        };
+        let system = fstat(parent).during("look at its directory")?.st_dev;
+        match self.nameless.get(&system) {
+            Some(true) => return Ok(open()),
+            Some(false) => return Ok(None),
+            None => {}
+        }
+        // The first on a file system is one to try with: it cannot get a second name once its first has gone.
+        let name = self.name();
+        let works = open().is_some_and(|file| linkat(&file, c"", parent, &name, AtFlags::EMPTY_PATH).is_ok());
+        if works {
+            unlinkat(parent, &name, AtFlags::empty()).during("remove what was tried")?;
+        }
+        self.nameless.insert(system, works);
+        Ok(if works { open() } else { None })
+    }
+
+    /// Lets what was made take its name.
+    fn take(&mut self, parent: &OwnedFd, name: &CStr, made: &Aside) -> Result<(), Failure> {
+        let there = || Failure::refused("is there already, and is not to be replaced");
+        let aside = match &made.name {
+            Some(aside) => aside.clone(),
+            None => match linkat(&made.file, c"", parent, name, AtFlags::EMPTY_PATH) {
+                Err(Errno::EXIST) if self.terms.replace => {
+                    let aside = self.name();
+                    linkat(&made.file, c"", parent, &aside, AtFlags::EMPTY_PATH).during("give it a name")?;
+                    aside
+                }
+                Err(Errno::EXIST) => return Err(there()),
+                linked => return linked.during("give it its name"),
+            },
+        };
+        let flags = if self.terms.replace { RenameFlags::empty() } else { RenameFlags::NOREPLACE };
+        let renamed = match renameat_with(parent, &aside, parent, name, flags) {
+            Err(Errno::EXIST) => Err(there()),
+            Err(Errno::ISDIR) => Err(Failure::refused("would take the place of a directory, and is none")),
+            renamed => renamed.during("give it its name"),
+        };
+        if renamed.is_err() {
+            let _ = unlinkat(parent, &aside, AtFlags::empty());
+        }
+        renamed
+    }
+
+    /// A name that nobody can guess.
+    fn name(&mut self) -> CString {
+        self.count = self.count.wrapping_add(1);
+        CString::new(format!(".tweendeck-{:016x}", self.random.hash_one(self.count))).unwrap_or_default()
     }
 
     fn make(&mut self, parent: &OwnedFd, entry: &Entry) -> Result<Aside, Failure> {
@@ -237,9 +295,7 @@ impl Put {
         };
         let mut tries = 0;
         loop {
-            self.count = self.count.wrapping_add(1);
-            let name =
-                CString::new(format!(".tweendeck-{:016x}", self.random.hash_one(self.count))).unwrap_or_default();
+            let name = self.name();
             let made = match &entry.kind {
                 Kind::File(_) => {
                     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -286,7 +342,7 @@ impl Put {
     /// What was made is held by a descriptor from here on: whatever somebody puts in its place is not touched.
     fn hold(&self, parent: &OwnedFd, name: CString, file: Option<OwnedFd>, kind: &Kind) -> Result<Aside, Failure> {
         if let Some(file) = file {
-            return Ok(Aside { name, file });
+            return Ok(Aside { name: Some(name), file });
         }
         let (flags, expected) = match kind {
             Kind::Symlink(_) => (OFlags::PATH, Some(Sort::Symlink)),
@@ -300,7 +356,7 @@ impl Put {
         if expected.is_some_and(|expected| expected != found) {
             return Err(Failure::refused("was replaced by somebody while it was made"));
         }
-        Ok(Aside { name, file })
+        Ok(Aside { name: Some(name), file })
     }
 
     fn fill(&mut self, made: &Aside, entry: &Entry, stored: &mut impl Read) -> Result<Written, Failure> {
@@ -394,7 +450,8 @@ impl Put {
 
 /// What has been made and has not got its name yet.
 struct Aside {
-    name: CString,
+    /// Its name until then, if it has one.
+    name: Option<CString>,
     file: OwnedFd,
 }
 

@@ -41,7 +41,7 @@ impl FileService for Api {
         let copying = Copying::start(self, job, turn).await?;
         match copying.outcome().await? {
             Outcome::Found(found) => Ok(Response::new(StatFileResponse { file: Some(file_stat(found)) })),
-            other => Err(unexpected(&other).into()),
+            other @ (Outcome::Sent(_) | Outcome::Written(_) | Outcome::Failed(_)) => Err(unexpected(&other).into()),
         }
     }
 

@@ -76,7 +76,7 @@ async fn pass_on(
     drop(stream);
     match copying.outcome().await? {
         Outcome::Sent(sent) => Ok(summary(sent)),
-        other => Err(unexpected(&other)),
+        other @ (Outcome::Found(_) | Outcome::Written(_) | Outcome::Failed(_)) => Err(unexpected(&other)),
     }
 }
 

@@ -95,7 +95,7 @@ async fn pass_on(
             bytes: written.bytes,
             attributes_left_out: written.attributes,
         }),
-        other => Err(unexpected(&other).into()),
+        other @ (Outcome::Found(_) | Outcome::Sent(_) | Outcome::Failed(_)) => Err(unexpected(&other).into()),
     }
 }
 
