@@ -42,6 +42,8 @@ pub fn copy() -> bool {
 }
 
 fn carry_out() -> Result<Outcome, Failure> {
+    // What whoever started the agent has left open; nothing here is open yet.
+    sys::close_copies_from(3, &[]).map_err(|error| failed("close what it was given", &error))?;
     let stdin = || io::stdin().as_fd().try_clone_to_owned().map_err(|error| failed("take its socket", &error));
     let mut stream = File::from(stdin()?);
     let job = Job::receive(&mut stream).map_err(|error| failed("hear its job", &error))?;
