@@ -20,6 +20,7 @@ pub fn header(entry: &Entry) -> Vec<u8> {
     let (kind, link, content) = match &entry.kind {
         Kind::Directory => (b'5', None, None),
         Kind::File(content) => (b'0', None, Some(content)),
+        Kind::Link(target) if target.is_root() => (b'1', Some(&b"."[..]), None),
         Kind::Link(target) => (b'1', Some(target.as_bytes()), None),
         Kind::Symlink(target) => (b'2', Some(target.as_bytes()), None),
         Kind::Fifo => (b'6', None, None),
