@@ -209,3 +209,88 @@ pub(super) fn is_local_directory(path: &Path, follow: bool) -> io::Result<bool> 
     let found = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
     found.map(|found| found.is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use tweendeck_archive::{Content, END, Time, header, padding};
+
+    fn entry(name: &str, kind: Kind) -> Entry {
+        let name = Name::parse(name.as_bytes()).unwrap();
+        let modified = Time { seconds: 1, nanos: 0 };
+        Entry { name, kind, mode: 0o6755, uid: 1, gid: 1, modified, attributes: Vec::new(), left_out: 0 }
+    }
+
+    fn file(name: &str) -> Entry {
+        entry(name, Kind::File(Content { size: 1, pieces: None }))
+    }
+
+    /// What comes of these entries, each file with one byte, in a directory.
+    fn arrive(entries: &[Entry], to: &Path, renamed: (&str, &str)) -> Result<u64, String> {
+        let (sender, receiver) = mpsc::channel(1);
+        let entries = entries.to_vec();
+        let sending = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            for entry in &entries {
+                bytes.extend(header(entry));
+                if matches!(entry.kind, Kind::File(_)) {
+                    bytes.push(b'x');
+                    bytes.resize(bytes.len() + padding(1), 0);
+                }
+            }
+            bytes.extend(END);
+            // In small pieces; whoever refuses something takes no more.
+            bytes.chunks(700).all(|chunk| sender.blocking_send(chunk.to_vec()).is_ok())
+        });
+        let terms = Terms { owner: Owner::Maker, replace: true, privileges: false, most: 10 };
+        let put = Put::new(fs::File::open(to).unwrap().into(), terms);
+        let renamed = Renamed { from: renamed.0.into(), to: renamed.1.into() };
+        let bounds = Bounds { bytes: 1 << 20, entries: 100, id: u32::MAX };
+        let written = write(Incoming::new(receiver), put, bounds, &renamed);
+        sending.join().unwrap();
+        written.map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn what_comes_is_called_as_it_was_decided_and_has_no_rights_of_others() {
+        let here = tempfile::tempdir().unwrap();
+        let hard = entry("d/hard", Kind::Link(Name::parse(b"d/f").unwrap()));
+        arrive(&[entry("d", Kind::Directory), file("d/f"), hard], here.path(), ("d", "new")).unwrap();
+        let found = fs::metadata(here.path().join("new/f")).unwrap();
+        assert_eq!((found.permissions().mode() & 0o7777, found.nlink(), found.mtime()), (0o755, 2, 1));
+        arrive(&[entry(".", Kind::Directory), file("f")], here.path(), ("", "")).unwrap();
+        assert!(here.path().join("f").is_file());
+    }
+
+    #[test]
+    fn a_hostile_container_gets_nothing_out_of_the_destination() {
+        let place = tempfile::tempdir().unwrap();
+        let (here, outside) = (place.path().join("here"), place.path().join("outside"));
+        fs::create_dir(&here).unwrap();
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("f"), "mine").unwrap();
+        let away = || CString::new(outside.to_str().unwrap()).unwrap();
+        // CVE-2018-1002100 and CVE-2019-11246: a name that was not asked for; CVE-2019-1002101: a link, then something through it.
+        for (entries, why) in [
+            (vec![file("other/f")], "is not below what was asked for"),
+            (vec![file("dir/f")], "is not below what was asked for"),
+            (vec![entry("d", Kind::Symlink(away())), file("d/f")], "symbolic link in its path"),
+            (vec![file("d/x"), entry("d/l", Kind::Symlink(away())), file("d/l/f")], "symbolic link in its path"),
+            (vec![entry("d/h", Kind::Link(Name::parse(b"outside/f").unwrap()))], "is not below what was asked for"),
+            (vec![entry("d/null", Kind::Device)], "device node"),
+        ] {
+            let refused = arrive(&entries, &here, ("d", "d")).unwrap_err();
+            assert!(refused.contains(why), "{refused}");
+            fs::remove_dir_all(&here).unwrap();
+            fs::create_dir(&here).unwrap();
+        }
+        // A link that was here before is replaced, not followed.
+        symlink(outside.join("f"), here.join("d")).unwrap();
+        arrive(&[file("d")], &here, ("d", "d")).unwrap();
+        assert_eq!(fs::read_to_string(outside.join("f")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(here.join("d")).unwrap(), "x");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+    }
+}
