@@ -308,6 +308,21 @@ fn a_directory_that_becomes_a_link_meanwhile_leads_nowhere() {
 }
 
 #[test]
+fn what_is_deeper_than_any_path_is_told_and_the_rest_is_there() {
+    let from = tempfile::tempdir().unwrap();
+    let part = CString::new("p".repeat(200)).unwrap();
+    let mut at = open(from.path());
+    for _ in 0..40 {
+        rustix::fs::mkdirat(&at, &part, rustix::fs::Mode::RWXU).unwrap();
+        at = rustix::fs::openat(&at, &part, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).unwrap();
+    }
+    let (_, sent) = sent(from.path(), c"/", b"top");
+    // 4095 bytes are twenty of them, and the top.
+    assert_eq!((sent.entries, sent.skipped), (21, 1), "{sent:?}");
+    assert_eq!(sent.told[0].why, "has a path of more than 4095 bytes");
+}
+
+#[test]
 fn what_cannot_be_kept_is_told() {
     let from = tempfile::tempdir().unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(from.path().join("socket")).unwrap();

@@ -283,6 +283,38 @@ async fn a_container_that_does_not_run_is_served_if_its_root_outlives_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_the_hosts_user_ids_every_id_is_the_containers_and_capabilities_of_files_are_kept() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let mode = namespace::Source::Mode(NamespaceMode::Host.into());
+    let user = Some(Namespace { source: Some(mode) });
+    let namespaces = Some(NamespaceOptions { user, ..Default::default() });
+    api.run("host", ContainerSpec { namespaces, ..with_tmpfs(4 << 20) }).await.unwrap();
+    api.run("own", with_tmpfs(4 << 20)).await.unwrap();
+    let owner = Some(FileOwner { uid: 3_000_000, gid: 70_000 });
+    let archive = made("('f', b'0', '', 3)");
+    write(&api, WriteFilesHeader { owner, ..header("host", "/scratch") }, &archive).await.unwrap();
+    let found = stat(&api, "host", "/scratch/f").await.unwrap();
+    assert_eq!((found.owner_uid, found.owner_gid), (3_000_000, 70_000));
+    let here = tempfile::tempdir().unwrap();
+    let program = here.path().join("program");
+    fs::write(&program, "x").unwrap();
+    // cap_net_raw+ep, as setcap(8) writes it.
+    let set = "import os, sys; os.setxattr(sys.argv[1], 'security.capability', bytes.fromhex('0100000200200000000000000000000000000000'))";
+    assert!(Command::new("python3").args(["-c", set]).arg(&program).status().unwrap().success());
+    let get = "import os, sys; print(os.getxattr(sys.argv[1], 'security.capability').hex())";
+    let program = program.to_str().unwrap();
+    for (container, path) in [("host", "/scratch/program"), ("own", "/run/program")] {
+        let inside = format!("{container}:{path}");
+        ok(&agent, &["cp", program, &inside]);
+        let back = here.path().join(container);
+        ok(&agent, &["cp", "-a", &inside, back.to_str().unwrap()]);
+        let read = Command::new("python3").args(["-c", get]).arg(&back).output().unwrap();
+        assert_eq!(said(&read).trim(), "0100000200200000000000000000000000000000", "{container}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_call_is_said_and_nothing_is_written() {
     let agent = Agent::start().await;
     let api = agent.api().await;
