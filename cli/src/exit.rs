@@ -9,6 +9,8 @@ use crate::signal;
 pub(crate) const OK: u8 = 0;
 /// A call was refused or failed.
 pub(crate) const FAILED: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 2;
 /// `run` or `wait` itself failed, as with other container tools: a code that hardly any command uses.
 pub(crate) const TWEEN_FAILED: u8 = 125;
 /// The command never ran, or nobody saw its end.

@@ -54,6 +54,9 @@ pub(crate) enum Failure {
     /// An answer cannot be put into JSON; the descriptors and the code disagree.
     #[error("put the answer into JSON")]
     Json(#[source] Box<dyn Error + Send + Sync>),
+    /// Files here cannot be read or written, or an archive is none.
+    #[error("{0}")]
+    Files(tweendeck_archive::tree::Failure),
     /// The system does not let tween handle signals.
     #[error("handle SIGINT and SIGTERM")]
     Signals(#[source] io::Error),
@@ -71,6 +74,7 @@ impl Failure {
             | Self::Interrupted { .. }
             | Self::Output(_)
             | Self::Json(_)
+            | Self::Files(_)
             | Self::Signals(_) => None,
         }
     }
@@ -84,7 +88,7 @@ impl Failure {
             | Self::Signals(_)
             | Self::Interrupted { .. } => true,
             Self::Refused(_) => self.reason() == Some(ErrorReason::PermissionDenied),
-            Self::NoAnswer { .. } | Self::Incomplete(_) | Self::NeverRan { .. } => false,
+            Self::NoAnswer { .. } | Self::Incomplete(_) | Self::NeverRan { .. } | Self::Files(_) => false,
         }
     }
 }

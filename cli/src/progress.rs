@@ -3,7 +3,7 @@
 //! Nothing is written when standard error is no terminal, and nothing is left when the work is done.
 
 use std::io::{self, IsTerminal as _, Write};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::time::{Instant, interval_at};
@@ -17,26 +17,38 @@ const CLEAR: &str = "\r\x1b[K";
 
 /// Does the work, and says how long it takes if it takes long.
 pub(crate) async fn during<T>(what: &str, work: impl Future<Output = T>) -> T {
+    shown(|| what.to_owned(), pin!(work)).await
+}
+
+/// The same, with how much has been done so far.
+pub(crate) async fn counted<T>(what: &str, much: impl Fn() -> String, work: impl Future<Output = T>) -> T {
+    shown(|| format!("{what} {}", much()), pin!(work)).await
+}
+
+async fn shown<T>(what: impl Fn() -> String, work: Pin<&mut impl Future<Output = T>>) -> T {
     let stderr = io::stderr();
     if stderr.is_terminal() { shown_on(stderr, what, work).await } else { work.await }
 }
 
-async fn shown_on<T>(mut terminal: impl Write, what: &str, work: impl Future<Output = T>) -> T {
+async fn shown_on<T>(
+    mut terminal: impl Write,
+    what: impl Fn() -> String,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> T {
     let began = Instant::now();
     let mut ticks = interval_at(began + TICK, TICK);
-    let mut work = pin!(work);
     let mut shown = false;
     loop {
         // The work first: what is done is not said to take long.
         tokio::select! { biased;
-            result = &mut work => {
+            result = work.as_mut() => {
                 if shown {
                     show(&mut terminal, CLEAR);
                 }
                 return result;
             }
             _ = ticks.tick() => {
-                show(&mut terminal, &format!("{CLEAR}{what} … {}", brief(began.elapsed())));
+                show(&mut terminal, &format!("{CLEAR}{} … {}", what(), brief(began.elapsed())));
                 shown = true;
             }
         }
@@ -60,7 +72,7 @@ mod tests {
             sleep(Duration::from_millis(2500)).await;
             7
         };
-        assert_eq!(shown_on(&mut terminal, "stopping web", work).await, 7);
+        assert_eq!(shown_on(&mut terminal, || "stopping web".to_owned(), pin!(work)).await, 7);
         let expected = "\r\x1b[Kstopping web … 1s\r\x1b[Kstopping web … 2s\r\x1b[K";
         assert_eq!(String::from_utf8(terminal).unwrap(), expected);
     }
@@ -68,7 +80,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_quick_is_not_shown() {
         let mut terminal = Vec::new();
-        shown_on(&mut terminal, "stopping web", sleep(Duration::from_millis(900))).await;
+        shown_on(&mut terminal, || "stopping web".to_owned(), pin!(sleep(Duration::from_millis(900)))).await;
         assert!(terminal.is_empty());
     }
 }

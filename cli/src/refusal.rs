@@ -37,6 +37,7 @@ fn lines(failure: &Failure) -> Vec<String> {
         }
         Failure::Interrupted { name } => vec![failure.to_string(), format!("hint: `tween rm --force {name}` ends it")],
         Failure::NeverRan { name } => vec![failure.to_string(), format!("hint: `tween start {name}`")],
+        Failure::Files(failure) => vec![printable(&failure.message)],
         Failure::Incomplete(_) | Failure::Output(_) | Failure::Json(_) | Failure::Signals(_) => {
             vec![chain(failure)]
         }
@@ -184,6 +185,13 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ReservationTooSmall => "request less, or leave --reservation out",
         ErrorReason::MemoryInUse => "take a higher --memory, or stop the container first; the old limits hold",
         ErrorReason::ResizeFailed => "read the message and the agent's log on the node; the old limits hold",
+        ErrorReason::FileNotFound => "look at the path, or make the directory first",
+        ErrorReason::FileRefused => {
+            "correct what the message says, and copy again: what was written before it is there"
+        }
+        ErrorReason::FilesTooLarge => "copy less, or raise --max-size or --max-entries",
+        ErrorReason::FileSystemFull => "make room in the container's file system, and copy again",
+        ErrorReason::CopyCutOff => "copy again: it overwrites what is there",
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",
     })
 }

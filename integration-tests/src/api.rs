@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
@@ -22,6 +23,8 @@ pub struct Api {
     pub events: EventServiceClient<Channel>,
     /// `ReservationService`.
     pub reservations: ReservationServiceClient<Channel>,
+    /// `FileService`.
+    pub files: FileServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
 }
@@ -88,6 +91,7 @@ impl Api {
             containers: ContainerServiceClient::new(channel.clone()),
             events: EventServiceClient::new(channel.clone()),
             reservations: ReservationServiceClient::new(channel.clone()),
+            files: FileServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
             stats: StatsServiceClient::new(channel),
         }

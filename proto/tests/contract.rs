@@ -30,7 +30,12 @@ fn every_mutation_takes_a_request_id_and_validate_only() {
     let class = pool.get_extension_by_name("tweendeck.v1.method_class").expect("the option exists");
     for service in pool.services() {
         for method in service.methods().filter(|method| method.options().has_extension(&class)) {
-            let mutates = method.options().get_extension(&class).as_enum_number() == Some(2);
+            let class = method.options().get_extension(&class).as_enum_number();
+            // What a container's insides are asked for has terms of its own, which may stand in the first of many messages.
+            if class == Some(3) {
+                continue;
+            }
+            let mutates = class == Some(2);
             for field in ["request_id", "validate_only"] {
                 let has = method.input().get_field_by_name(field).is_some();
                 assert_eq!(has, mutates, "{}: {field}", method.full_name());

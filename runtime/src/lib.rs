@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod cgroup;
 pub mod control;
 pub mod exit;
+pub mod files;
 pub mod hold;
 pub mod hook;
 pub mod host;

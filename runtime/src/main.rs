@@ -1,4 +1,4 @@
-//! `tweendeck-runtime`: the supervisor of one container, the template of all of them, the process that unpacks an archive for one, or the one that holds the scope of all. Started by the agent, not by people.
+//! `tweendeck-runtime`: the supervisor of one container, the template of all of them, the process that unpacks an archive for one, the one that copies files, or the one that holds the scope of all. Started by the agent, not by people.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ const USAGE: &str =
        tweendeck-runtime supervise RUN_DIRECTORY STATE_DIRECTORY   (standard input: the listening control socket)
        tweendeck-runtime hold
        tweendeck-runtime unpack BYTES ENTRIES HIGHEST_ID [SHA256]   (standard input: the archive; it goes to the working directory)
+       tweendeck-runtime copy   (standard input: a socket, over which the job comes, then files come or go)
        tweendeck-runtime --version";
 /// EX_USAGE of sysexits(3).
 const EX_USAGE: u8 = 64;
@@ -28,6 +29,13 @@ fn main() -> ExitCode {
         [verb] if verb == "hold" => failed(&process::hold()),
         [verb, rest @ ..] if verb == "unpack" => {
             if process::unpack(rest) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        [verb] if verb == "copy" => {
+            if process::copy() {
                 ExitCode::SUCCESS
             } else {
                 ExitCode::FAILURE

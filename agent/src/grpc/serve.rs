@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
@@ -16,13 +16,14 @@ use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
 use tweendeck_proto::v1::event_service_server::EventServiceServer;
+use tweendeck_proto::v1::file_service_server::FileServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
 use tweendeck_proto::v1::reservation_service_server::ReservationServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
 use tweendeck_proto::v1::{NodeInfo, NodeUsage, ReportingStatus};
 use tweendeck_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
-use super::{limits, peer};
+use super::{files, limits, peer};
 use crate::registry::Registry;
 
 /// Everything the services answer from. Cheap to clone.
@@ -39,6 +40,7 @@ struct Facts {
     usage: watch::Receiver<NodeUsage>,
     reporting: watch::Receiver<ReportingStatus>,
     stopping: watch::Receiver<bool>,
+    copies: Arc<Semaphore>,
     started: SystemTime,
 }
 
@@ -53,7 +55,8 @@ impl Api {
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let started = SystemTime::now();
-        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, started }) }
+        let copies = Arc::new(files::turns());
+        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, copies, started }) }
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -62,6 +65,11 @@ impl Api {
 
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.facts.stopping.clone()
+    }
+
+    /// A turn of these is taken by each copy of files.
+    pub(super) fn copies(&self) -> Arc<Semaphore> {
+        self.facts.copies.clone()
     }
 
     pub(super) fn info(&self) -> NodeInfo {
@@ -179,6 +187,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<ContainerServiceServer<Api>>().await;
     health_reporter.set_serving::<StatsServiceServer<Api>>().await;
+    health_reporter.set_serving::<FileServiceServer<Api>>().await;
     health_reporter.set_serving::<NodeServiceServer<Api>>().await;
     health_reporter.set_serving::<EventServiceServer<Api>>().await;
     health_reporter.set_serving::<ReservationServiceServer<Api>>().await;
@@ -204,6 +213,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         .add_service(reflection().build_v1().map_err(ServeError::Reflection)?)
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(ContainerServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(FileServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(EventServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))

@@ -8,6 +8,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tweendeck_proto::admission::Shortage;
 use tweendeck_proto::v1::ErrorReason;
 use tweendeck_proto::{ERROR_DOMAIN, reason, state};
+use tweendeck_runtime::files::{Cause, Failure};
 
 use crate::journal::{JournalError, RoomError};
 use crate::workload::CommandError;
@@ -40,6 +41,9 @@ pub(super) enum Refusal {
         state: String,
     },
     NotReady,
+    Busy(String),
+    /// Files could not be copied.
+    File(Failure),
     Denied(String),
     ResumeToken(&'static str),
     Internal(String),
@@ -78,6 +82,8 @@ impl From<Refusal> for Status {
                 format!("container {name:?} is still {state}; what was asked of it goes on"),
             ),
             Refusal::NotReady => not_ready(),
+            Refusal::Busy(message) => plain(Code::ResourceExhausted, ErrorReason::Busy, message),
+            Refusal::File(failure) => file(failure),
             Refusal::Denied(message) => plain(Code::PermissionDenied, ErrorReason::PermissionDenied, message),
             Refusal::ResumeToken(why) => plain(
                 Code::InvalidArgument,
@@ -195,6 +201,20 @@ fn room(name: &str, error: RoomError) -> Status {
             format!("the name {name:?} now belongs to another reservation (uid {current}): read it again"),
         ),
     }
+}
+
+fn file(failure: Failure) -> Status {
+    let Failure { cause, message } = failure;
+    let (code, reason) = match cause {
+        Cause::NotFound => (Code::NotFound, ErrorReason::FileNotFound),
+        Cause::Refused | Cause::System => (Code::FailedPrecondition, ErrorReason::FileRefused),
+        Cause::TooMuch => (Code::ResourceExhausted, ErrorReason::FilesTooLarge),
+        Cause::Full => (Code::ResourceExhausted, ErrorReason::FileSystemFull),
+        Cause::Archive => return fields(vec![FieldViolation::new("chunk", message)]),
+        Cause::Stream => (Code::Aborted, ErrorReason::CopyCutOff),
+        Cause::Internal => (Code::Internal, ErrorReason::Internal),
+    };
+    plain(code, reason, message)
 }
 
 fn journal(name: &str, error: JournalError) -> Status {

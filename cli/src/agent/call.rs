@@ -6,6 +6,7 @@ use tonic::transport::Channel;
 use tweendeck_proto::v1;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
@@ -85,12 +86,21 @@ methods! {
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}
     Read StatsServiceClient get_stats(GetStatsRequest) -> GetStatsResponse {}
+    Read FileServiceClient stat_file(StatFileRequest) -> StatFileResponse {}
     Read NodeServiceClient get_node(GetNodeRequest) -> GetNodeResponse {}
     Read EventServiceClient list_events(ListEventsRequest) -> ListEventsResponse {}
     Mutation ReservationServiceClient create_reservation(CreateReservationRequest) -> CreateReservationResponse { request_id }
     Read ReservationServiceClient list_reservations(ListReservationsRequest) -> ListReservationsResponse {}
     Mutation ReservationServiceClient delete_reservation(DeleteReservationRequest) -> DeleteReservationResponse { request_id }
     Read NodeServiceClient check_host(CheckHostRequest) -> CheckHostResponse {}
+}
+
+impl Answer for v1::ReadSummary {
+    const NAME: &'static str = "tweendeck.v1.ReadSummary";
+}
+
+impl Answer for v1::WriteFilesResponse {
+    const NAME: &'static str = "tweendeck.v1.WriteFilesResponse";
 }
 
 impl Answer for v1::WatchContainersResponse {

@@ -11,11 +11,16 @@ mod retry;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_stream::Stream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
-use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse, WatchEventsRequest, WatchEventsResponse};
+use tweendeck_proto::v1::file_service_client::FileServiceClient;
+use tweendeck_proto::v1::{
+    ReadFilesRequest, ReadFilesResponse, WatchContainersRequest, WatchContainersResponse, WatchEventsRequest,
+    WatchEventsResponse, WriteFilesRequest, WriteFilesResponse,
+};
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
 pub(crate) use call::{Answer, Call, Kind};
@@ -117,6 +122,29 @@ impl Agent {
         let client = EventServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.watch_events(request).await?.into_inner())
+    }
+
+    /// Reads files of a container. It is not tried again: half of them may have been written somewhere.
+    pub(crate) async fn read_files(&self, request: ReadFilesRequest) -> Result<Streaming<ReadFilesResponse>, Status> {
+        let client = FileServiceClient::new(self.channel.clone());
+        Ok(client.max_decoding_message_size(MAX_ANSWER_BYTES).read_files(request).await?.into_inner())
+    }
+
+    /// Writes files into a container. It is not tried again: what was read for it is gone.
+    pub(crate) async fn write_files(
+        &self,
+        messages: impl Stream<Item = WriteFilesRequest> + Send + 'static,
+    ) -> Result<WriteFilesResponse, Status> {
+        let mut client = FileServiceClient::new(self.channel.clone());
+        Ok(client.write_files(messages).await?.into_inner())
+    }
+
+    /// Does something that takes as long as it takes, unless the user set a limit.
+    pub(crate) async fn bounded<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        match self.timeout {
+            None => work.await,
+            Some(limit) => timeout(limit, work).await.map_err(|_| Failure::NoAnswer { limit })?,
+        }
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

@@ -5,6 +5,7 @@
 mod archive;
 mod change;
 mod container;
+mod cp;
 mod journal;
 mod limits;
 mod mounts;
@@ -23,6 +24,7 @@ pub(crate) use change::{
     CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
     WaitArgs,
 };
+pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use journal::{EventsArgs, ReleaseArgs, ReserveArgs, spelled};
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     Thaw(ThawArgs),
     /// Show a value of a container's cgroup, or set it and show what the kernel has then.
     Cgroup(CgroupArgs),
+    /// Copy files into a container, or out of it.
+    Cp(CopyArgs),
     /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
     Resize(Box<ResizeArgs>),
     /// Remove containers with their output. A --rootfs directory stays.
@@ -150,6 +154,7 @@ impl Command {
             | Self::Freeze(_)
             | Self::Cgroup(_)
             | Self::Thaw(_)
+            | Self::Cp(_)
             | Self::Resize(_)
             | Self::Rm(_)
             | Self::Ls(_)

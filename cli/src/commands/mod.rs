@@ -6,6 +6,7 @@
 mod cgroup;
 mod check;
 mod completion;
+mod cp;
 mod create;
 mod each;
 mod events;
@@ -57,6 +58,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Freeze(args) => mutate::freeze(args, agent, out).await,
         Command::Thaw(args) => mutate::thaw(args, agent, out).await,
         Command::Cgroup(args) => cgroup::run(args, agent, out).await,
+        Command::Cp(args) => Box::pin(cp::run(args, agent, out)).await,
         Command::Resize(args) => resize::run(*args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,

@@ -14,6 +14,7 @@ mod cli;
 mod configuration;
 mod etcd;
 mod events;
+mod files;
 mod freeze;
 mod grpcurl;
 mod incidents;

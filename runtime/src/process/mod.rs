@@ -9,11 +9,12 @@
 //!
 //! In direct mode there is no fork: the clone itself executes the command.
 //!
-//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in. [`unpack`] makes a root of an archive, before there is a supervisor.
+//! [`hold`] belongs to no container: it keeps the cgroup that all of them are made in. [`unpack`] makes a root of an archive, before there is a supervisor; [`copy`] reads or writes files in one.
 
 mod attributes;
 mod channel;
 mod child;
+mod copy;
 mod gate;
 mod hold;
 mod home;
@@ -28,6 +29,7 @@ mod template;
 mod title;
 mod unpack;
 
+pub use copy::copy;
 pub use hold::hold;
 pub use supervisor::supervise;
 pub(crate) use template::CLONED;

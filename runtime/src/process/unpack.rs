@@ -66,15 +66,8 @@ fn confine(bounds: Bounds) -> io::Result<OwnedFd> {
     }
     prctl::set_name(COMM)?;
     limits(bounds)?;
-    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    // Only now: of what was opened before, the mount is the other namespace's.
-    let directory = open(".", flags, Mode::empty())?;
-    enter_alone(&directory).map_err(|Failure { stage, subject, source }| {
-        io::Error::new(source.kind(), format!("{stage} {subject}: {source}"))
-    })?;
-    drop(directory);
-    let root = open("/", flags, Mode::empty())?;
+    alone()?;
+    let root = open("/", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     nix::sys::stat::umask(Mode::empty());
     sys::set_groups(&[])?;
     prctl::set_no_new_privs()?;
@@ -83,6 +76,16 @@ fn confine(bounds: Bounds) -> io::Result<OwnedFd> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     seccomp::load(0, seccomp::unpack_filter())?;
     Ok(root)
+}
+
+/// Makes the working directory the root, in a mount namespace where nothing else is.
+pub(super) fn alone() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    // Only now: of what was opened before, the mount is the other namespace's.
+    let directory = open(".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    enter_alone(&directory).map_err(|Failure { stage, subject, source }| {
+        io::Error::new(source.kind(), format!("{stage} {subject}: {source}"))
+    })
 }
 
 /// Whether the reader of what is said here has gone: then it went before its end could end this process.

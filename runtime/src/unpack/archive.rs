@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 
 use sha2::{Digest as _, Sha256};
 
+use tweendeck_archive::unreadable;
+
 use super::compression::unpacked;
-use super::entries::Reader;
 use super::tree::{Put, Tree};
-use super::{Bounds, Problem, Unpacked, unreadable};
+use super::{Bounds, Problem, Reader, Unpacked};
 
 /// Bytes read of the file at a time.
 const CHUNK: usize = 1 << 16;

@@ -156,6 +156,13 @@ pub fn unpack(
     Ok(done)
 }
 
+/// Whether the container `uid` has a root that was unpacked for it.
+#[must_use]
+pub fn is_unpacked(uid: &str, paths: &Paths) -> bool {
+    let owner = fs::read_to_string(paths.state().join("rootfs.of"));
+    paths.rootfs().is_dir() && owner.is_ok_and(|owner| owner == uid)
+}
+
 fn failed(step: &'static str, path: &Path) -> impl Fn(io::Error) -> UnpackError {
     move |source| UnpackError::File { step, path: path.to_owned(), source }
 }

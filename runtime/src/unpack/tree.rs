@@ -13,9 +13,7 @@ use nix::sys::stat::{
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fchownat, linkat, symlinkat, unlinkat};
 
-use super::entries::{Content, Entry, Kind};
-use super::name::Name;
-use super::pax::Time;
+use super::{Content, Entry, Kind, Name, Time};
 use crate::sys::{self, Resolve};
 
 const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
@@ -62,6 +60,9 @@ impl Tree {
 
     /// Writes an entry, over one that was there before. `stored` gives what the archive has of a file.
     pub(super) fn put(&mut self, entry: &Entry, stored: &mut impl Read) -> Outcome<Put> {
+        if entry.name.as_bytes().split(|byte| *byte == b'/').any(|part| part.starts_with(b".wh.")) {
+            return Err("is a whiteout of an image's layer: give the archive of a whole root, such as `docker export` makes, not a layer".to_owned());
+        }
         if entry.kind == Kind::Device {
             return if entry.name.is_below(b"dev") {
                 Ok(Put::LeftOut)

@@ -1,6 +1,7 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
 mod devices;
+mod files;
 mod mounts;
 mod name;
 mod namespaces;
@@ -14,6 +15,7 @@ mod supervision;
 
 use tonic_types::FieldViolation;
 
+pub(super) use files::{copy_bounds, inside_path};
 pub(super) use name::{container_name, reservation_name};
 pub(super) use pressure::watchable;
 pub(super) use request::{digest, duration, page, precondition, request_id, requests};

@@ -1,5 +1,5 @@
 //! The filters of Tweendeck's own processes that strangers may get at: init, which waits, reaps, and signals, and never does anything else; and who unpacks
-//! archives.
+//! archives, or copies files.
 
 use super::arch::Arch;
 use super::program::Instruction;
@@ -72,6 +72,17 @@ const UNPACK: [libc::c_long; 42] = [
     libc::SYS_prlimit64,
 ];
 
+/// What reading and replacing files takes beside that: what the process that copies has, which keeps the other list's too.
+const COPY: [libc::c_long; 7] = [
+    libc::SYS_renameat2,
+    libc::SYS_getdents64,
+    libc::SYS_readlinkat,
+    libc::SYS_flistxattr,
+    libc::SYS_fgetxattr,
+    libc::SYS_fstatfs,
+    libc::SYS_shutdown,
+];
+
 /// Init's. Whatever else fails with EPERM: a PID 1 that is killed takes the container along.
 pub(crate) fn filter() -> Vec<Instruction> {
     only(&INIT)
@@ -80,6 +91,11 @@ pub(crate) fn filter() -> Vec<Instruction> {
 /// That of who unpacks an archive. Whatever else fails with EPERM, which is told with the entry.
 pub(crate) fn unpack_filter() -> Vec<Instruction> {
     only(&UNPACK)
+}
+
+/// That of who copies files into a container or out of it. The same.
+pub(crate) fn copy_filter() -> Vec<Instruction> {
+    only(&[UNPACK.as_slice(), &COPY].concat())
 }
 
 fn only(allowed: &[libc::c_long]) -> Vec<Instruction> {

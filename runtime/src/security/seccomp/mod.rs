@@ -28,7 +28,7 @@ use arch::Arch;
 
 pub use default::default_profile;
 pub use error::ProfileError;
-pub(crate) use init::{filter as init_filter, unpack_filter};
+pub(crate) use init::{copy_filter, filter as init_filter, unpack_filter};
 pub use program::{Instruction, MAX_INSTRUCTIONS, Program};
 
 /// Most rules of a profile.

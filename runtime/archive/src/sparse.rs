@@ -9,7 +9,7 @@ use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 use super::{BLOCK, Problem, fill};
 
 /// Most pieces of one file; a map of them takes 4 MiB.
-const PIECES: usize = 1 << 18;
+pub(crate) const PIECES: usize = 1 << 18;
 /// Most blocks of a map behind a header: a block without a piece in it counts too.
 const BLOCKS: usize = 1 << 14;
 /// Longest number in a map, digits.

@@ -43,11 +43,6 @@ impl Name {
             if part.len() > NAME_MAX {
                 return Err("has a part of more than 255 bytes in its name");
             }
-            if part.starts_with(b".wh.") {
-                return Err(
-                    "is a whiteout of an image's layer: give the archive of a whole root, such as `docker export` makes, not a layer",
-                );
-            }
             depth += 1;
             if !parts.is_empty() {
                 parts.push(b'/');
@@ -117,7 +112,7 @@ mod tests {
         ] {
             assert_eq!(Name::parse(given.as_bytes()), Err(why), "{given}");
         }
-        for given in ["/etc/passwd".to_owned(), "a/.wh.b".to_owned(), "x".repeat(256), "x/".repeat(2048)] {
+        for given in ["/etc/passwd".to_owned(), "x".repeat(256), "x/".repeat(2048)] {
             assert!(Name::parse(given.as_bytes()).is_err(), "{given}");
         }
     }
