@@ -21,6 +21,8 @@ pub struct Agent {
     directory: tempfile::TempDir,
     cgroup: String,
     flags: Vec<String>,
+    /// Directory of another build's binaries.
+    build: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -48,18 +50,22 @@ impl Agent {
         let directory = tempfile::Builder::new().prefix("tweendeck-test-").tempdir().unwrap();
         let cgroup = format!("tweendeck-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self { directory, cgroup, flags, process: None }
+        Self { directory, cgroup, flags, build: None, process: None }
     }
 
     /// The command line of this agent.
     #[must_use]
     pub fn command(&self) -> Command {
         let flag = |name: &str, value: &Path| format!("--{name}={}", value.display());
-        let mut command = Command::new(tools::binary("tweendeckd"));
+        let (agent, runtime) = match &self.build {
+            Some(build) => (build.join("tweendeckd"), build.join("tweendeck-runtime")),
+            None => (tools::binary("tweendeckd"), tools::runtime()),
+        };
+        let mut command = Command::new(agent);
         command
             .arg(flag("state-dir", &self.state_dir()))
             .arg(flag("run-dir", &self.run_dir()))
-            .arg(flag("runtime-binary", &tools::runtime()))
+            .arg(flag("runtime-binary", &runtime))
             .arg(format!("--cgroup-parent={}", self.cgroup))
             .args(["--sampling-interval=1s", "--log-filter=info"])
             .args(&self.flags);
@@ -67,6 +73,11 @@ impl Agent {
             command.arg(format!("--node-id={}", self.node()));
         }
         command
+    }
+
+    /// From the next start on, it is the binaries in that directory; of this build with `None`.
+    pub fn use_build(&mut self, build: Option<PathBuf>) {
+        self.build = build;
     }
 
     /// Starts it (again) and waits until it answers.

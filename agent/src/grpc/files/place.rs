@@ -42,7 +42,9 @@ impl Api {
             Phase::Freezing | Phase::Frozen | Phase::Thawing => {
                 return Err(wrong("it is frozen, and whoever copies would be, too: thaw it first"));
             }
-            Phase::Created | Phase::Waiting | Phase::Stopped => Place::Directory { path: self.at_rest(&record, to_write).await? },
+            Phase::Created | Phase::Waiting | Phase::Stopped => {
+                Place::Directory { path: self.at_rest(&record, to_write).await? }
+            }
             Phase::Starting | Phase::Killing | Phase::Reaping { .. } | Phase::Removing | Phase::Removed => {
                 return Err(wrong("its files are being put together or removed; wait until it runs, or has stopped"));
             }
