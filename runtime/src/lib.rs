@@ -16,6 +16,7 @@ pub mod host;
 pub mod incident;
 pub mod kernel_log;
 pub mod launch;
+pub mod log;
 mod namespaces;
 pub mod process;
 pub mod rootfs;

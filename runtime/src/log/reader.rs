@@ -1,0 +1,362 @@
+//! Reads the logs of a container from any position on, across files that are rotated, compressed or removed meanwhile.
+//!
+//! A reader holds one block of one file for each stream, whatever there is to read. What has gone before it could be read is an item of its own.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::entry::{Kind, parse};
+use super::files::{Directory, has_unplaced, old};
+use super::source::{BLOCK, Line, Reached, Source};
+use super::{Nanos, Reason, Stream, tail};
+
+/// How often a file may go between being listed and being opened, before that is an error.
+const TRIES: usize = 100;
+
+/// Something of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Whose.
+    pub stream: Stream,
+    /// What.
+    pub what: What,
+    /// The position behind it.
+    pub end: u64,
+}
+
+/// What an item is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Output.
+    Text {
+        /// When the supervisor read it.
+        at: Nanos,
+        /// At most 16384 bytes, without the end of the line.
+        text: Vec<u8>,
+        /// The line ends here; otherwise it goes on in the next item of its stream.
+        whole: bool,
+    },
+    /// Output that was never written.
+    Dropped {
+        /// When the supervisor said so.
+        at: Nanos,
+        /// So much.
+        bytes: u64,
+        /// Why.
+        reason: Reason,
+    },
+    /// A part of the log that was rotated away, or cannot be read.
+    Missing {
+        /// Its length in the files, with times and tags, if it is known.
+        bytes: Option<u64>,
+    },
+}
+
+impl Item {
+    /// When, if it has a time.
+    #[must_use]
+    pub fn at(&self) -> Option<Nanos> {
+        match &self.what {
+            What::Text { at, .. } | What::Dropped { at, .. } => Some(*at),
+            What::Missing { .. } => None,
+        }
+    }
+}
+
+/// The logs of some streams, merged by time as far as they have been written.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    directory: Option<Directory>,
+    streams: Vec<One>,
+    /// Something was read from a file since those that had nothing were looked at.
+    recheck: bool,
+}
+
+impl Reader {
+    /// Reads each stream from a position on. There may be nothing at `path` yet.
+    #[must_use]
+    pub fn new(path: &Path, from: &[(Stream, u64)]) -> Self {
+        let streams = from.iter().map(|(stream, position)| One::new(*stream, *position)).collect();
+        Self { path: path.to_owned(), directory: None, streams, recheck: true }
+    }
+
+    /// Where it stands: each stream, and the position behind the last item that was given.
+    #[must_use]
+    pub fn positions(&self) -> Vec<(Stream, u64)> {
+        self.streams.iter().map(|one| (one.stream, one.given)).collect()
+    }
+
+    /// The next item; `None` if there is none now. Call it again when the directory has changed.
+    ///
+    /// # Errors
+    /// The kernel's. What was to be read stays where it is.
+    #[expect(clippy::should_implement_trait, reason = "after `None` there may be more")]
+    pub fn next(&mut self) -> io::Result<Option<Item>> {
+        if !self.is_open()? {
+            return Ok(None);
+        }
+        let Some(directory) = &self.directory else { return Ok(None) };
+        // One supervisor writes all streams one after the other. So once the others have been found empty *after* the earliest line was read, none of them has an
+        // earlier one.
+        loop {
+            let recheck = std::mem::take(&mut self.recheck);
+            let behind = |one: &&mut One| one.head.is_none() && (recheck || !one.drained);
+            for one in self.streams.iter_mut().filter(behind) {
+                one.head = one.read(directory)?;
+                one.drained = one.head.is_none();
+                self.recheck |= std::mem::take(&mut one.fresh);
+            }
+            if !self.recheck || self.streams.iter().all(|one| one.head.is_some()) {
+                break;
+            }
+        }
+        let heads = self.streams.iter_mut().filter(|one| one.head.is_some());
+        let first = heads.min_by_key(|one| one.head.as_ref().and_then(Item::at));
+        let item = first.and_then(|one| {
+            let item = one.head.take()?;
+            one.given = item.end;
+            Some(item)
+        });
+        // Whoever asks again after nothing wants everything to be looked at.
+        self.recheck |= item.is_none();
+        Ok(item)
+    }
+
+    /// Goes on where the last `count` entries begin, of all streams together.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn seek_last(&mut self, count: u64) -> io::Result<()> {
+        if !self.is_open()? {
+            return Ok(());
+        }
+        let Some(directory) = &self.directory else { return Ok(()) };
+        let mut found = 0_u64;
+        for one in &mut self.streams {
+            let (position, entries) = tail::last(directory, one.stream, count)?;
+            *one = One::new(one.stream, position);
+            found = found.saturating_add(entries);
+        }
+        for _ in count..found {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the first file that may have something of this time, or with the first of all.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn seek_time(&mut self, since: Nanos) -> io::Result<()> {
+        if !self.is_open()? {
+            return Ok(());
+        }
+        let Some(directory) = &self.directory else { return Ok(()) };
+        for one in &mut self.streams {
+            *one = One::new(one.stream, tail::since(directory, one.stream, since)?);
+        }
+        Ok(())
+    }
+
+    /// Goes on with the oldest that there is.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn seek_first(&mut self) -> io::Result<()> {
+        self.seek_time(0)
+    }
+
+    fn is_open(&mut self) -> io::Result<bool> {
+        if self.directory.is_none() {
+            self.directory = match Directory::open(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                opened => Some(opened?),
+            };
+        }
+        Ok(true)
+    }
+}
+
+/// The log of one stream.
+#[derive(Debug)]
+struct One {
+    stream: Stream,
+    /// Behind what was given.
+    given: u64,
+    /// Read, and not given.
+    head: Option<Item>,
+    /// Behind what was read.
+    position: u64,
+    source: Option<Source>,
+    /// Start of the last file that was read to its end.
+    finished: Option<u64>,
+    /// The position may be in the middle of a line.
+    within: bool,
+    /// There was nothing more when it was last read.
+    drained: bool,
+    /// What was read last came from a file, not from what had been read before.
+    fresh: bool,
+}
+
+/// What came of looking for the file of a position.
+enum Found {
+    File,
+    Item(Item),
+    Nothing,
+}
+
+impl One {
+    fn new(stream: Stream, position: u64) -> Self {
+        Self {
+            stream,
+            given: position,
+            head: None,
+            position,
+            source: None,
+            finished: None,
+            within: false,
+            drained: false,
+            fresh: false,
+        }
+    }
+
+    fn read(&mut self, directory: &Directory) -> io::Result<Option<Item>> {
+        loop {
+            let Some(source) = &mut self.source else {
+                match self.find(directory)? {
+                    Found::File => continue,
+                    Found::Item(item) => return Ok(Some(item)),
+                    Found::Nothing => return Ok(None),
+                }
+            };
+            let (packed, current, fills) = (source.is_packed(), source.current, source.fills);
+            match source.line() {
+                Ok(Line::Whole(line)) => {
+                    let length = line.len() as u64 + 1;
+                    let what = what(self.stream, line, std::mem::take(&mut self.within));
+                    self.position += length;
+                    self.fresh |= self.source.as_ref().is_some_and(|source| source.fills != fills);
+                    if let Some(what) = what {
+                        return Ok(Some(self.item(what)));
+                    }
+                }
+                Ok(Line::Unended(length)) if length >= BLOCK as u64 => {
+                    source.skip(BLOCK);
+                    self.within = true;
+                    return Ok(Some(self.missing(BLOCK as u64)));
+                }
+                Ok(Line::Unended(_)) if current => {
+                    if source.was_cut()? {
+                        self.source = None;
+                    } else if source.is_still_current(directory)? {
+                        return Ok(None);
+                    } else {
+                        // Nothing is written to it any more; but something may have been since it was read.
+                        source.current = false;
+                    }
+                }
+                Ok(Line::Unended(length)) => {
+                    self.leave();
+                    if length > 0 {
+                        return Ok(Some(self.missing(length)));
+                    }
+                }
+                // What is left of it is missing up to where the next file begins.
+                Err(_) if packed => self.leave(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks for the file that the position is in.
+    fn find(&mut self, directory: &Directory) -> io::Result<Found> {
+        for _ in 0..TRIES {
+            // First this: should it be rotated before the others are listed, it is seen twice, and not never.
+            let current = Source::current(directory, self.stream)?;
+            let old = match old(directory.path(), self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+                old => old?,
+            };
+            if current.is_some() && self.finished.is_some() && has_unplaced(directory.path(), self.stream) {
+                (self.finished, self.position) = (None, 0);
+                return Ok(Found::Item(self.item(What::Missing { bytes: None })));
+            }
+            let starts = old.iter().map(|old| old.start).chain(current.as_ref().map(|current| current.start));
+            let unread = |start: &u64| self.finished.is_none_or(|finished| *start > finished);
+            let starts = starts.filter(unread);
+            let Some(start) = starts.clone().filter(|start| *start <= self.position).max().or_else(|| starts.min())
+            else {
+                return Ok(Found::Nothing);
+            };
+            if start > self.position {
+                return Ok(Found::Item(self.missing(start - self.position)));
+            }
+            let opened = match (current, old.iter().find(|old| old.start == start)) {
+                (Some(current), _) if current.start == start => Ok(current),
+                (_, Some(old)) => Source::old(directory, self.stream, old),
+                (_, None) => continue,
+            };
+            let mut source = match opened {
+                // Compressed or removed since it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                opened => opened?,
+            };
+            let reached = source.seek(self.position);
+            let current = source.current;
+            match reached {
+                Ok(Reached::Line) => {}
+                Ok(Reached::Within) => self.within = true,
+                Ok(Reached::Behind(end)) if current => return Ok(Found::Item(self.behind(directory, start, end))),
+                Ok(Reached::Behind(_)) => {
+                    self.finished = Some(start);
+                    continue;
+                }
+                Err(_) if source.is_packed() => {
+                    self.finished = Some(start);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            self.source = Some(source);
+            return Ok(Found::File);
+        }
+        Err(io::Error::other("the files of the log change faster than they can be opened"))
+    }
+
+    /// The file is shorter than it was: a power failure took its end, or somebody has cut it. An older version, whose files have no position, has begun a new one.
+    fn behind(&mut self, directory: &Directory, start: u64, end: u64) -> Item {
+        self.position = if has_unplaced(directory.path(), self.stream) { start } else { end };
+        self.item(What::Missing { bytes: None })
+    }
+
+    fn leave(&mut self) {
+        self.finished = self.source.take().map(|source| source.start);
+    }
+
+    fn missing(&mut self, bytes: u64) -> Item {
+        self.position += bytes;
+        self.item(What::Missing { bytes: Some(bytes) })
+    }
+
+    fn item(&self, what: What) -> Item {
+        Item { stream: self.stream, what, end: self.position }
+    }
+}
+
+/// What a line is to a reader; `None`: nothing.
+fn what(stream: Stream, line: &[u8], within: bool) -> Option<What> {
+    if within {
+        return Some(What::Missing { bytes: None });
+    }
+    let Some(entry) = parse(stream, line) else {
+        // The end of a torn line alone is nothing that was ever written.
+        let bytes = line.len() as u64 + 1;
+        return (bytes > 1).then_some(What::Missing { bytes: Some(bytes) });
+    };
+    match entry.kind {
+        Kind::Text { text, whole } => Some(What::Text { at: entry.at, text: text.to_vec(), whole }),
+        Kind::Dropped { bytes, reason } => Some(What::Dropped { at: entry.at, bytes, reason }),
+        Kind::Begin { .. } => None,
+    }
+}
