@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod host;
 pub mod journal;
 pub mod lifecycle;
+pub mod logs;
 pub mod node_info;
 pub mod notify;
 pub mod placement;

@@ -7,6 +7,7 @@ mod cgroup_value;
 mod containers;
 mod freeze;
 mod limits;
+mod logs;
 mod mutation;
 mod node;
 mod peer;

@@ -15,12 +15,14 @@ use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
+use tweendeck_proto::v1::log_service_server::LogServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
 use tweendeck_proto::v1::{NodeInfo, NodeUsage, ReportingStatus};
 use tweendeck_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::{limits, peer};
+use crate::logs::Notifier;
 use crate::registry::Registry;
 
 /// Everything the services answer from. Cheap to clone.
@@ -38,10 +40,11 @@ struct Facts {
     reporting: watch::Receiver<ReportingStatus>,
     stopping: watch::Receiver<bool>,
     started: SystemTime,
+    notifier: Notifier,
 }
 
 impl Api {
-    /// The services over a registry.
+    /// The services over a registry. Must be called inside the async runtime.
     #[must_use]
     pub fn new(
         registry: Registry,
@@ -50,8 +53,8 @@ impl Api {
         reporting: watch::Receiver<ReportingStatus>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let started = SystemTime::now();
-        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, started }) }
+        let (started, notifier) = (SystemTime::now(), Notifier::start());
+        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, started, notifier }) }
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -60,6 +63,11 @@ impl Api {
 
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.facts.stopping.clone()
+    }
+
+    /// Hears of changes of logs.
+    pub(super) fn notifier(&self) -> &Notifier {
+        &self.facts.notifier
     }
 
     pub(super) fn info(&self) -> NodeInfo {
@@ -178,6 +186,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
     health_reporter.set_serving::<ContainerServiceServer<Api>>().await;
     health_reporter.set_serving::<StatsServiceServer<Api>>().await;
     health_reporter.set_serving::<NodeServiceServer<Api>>().await;
+    health_reporter.set_serving::<LogServiceServer<Api>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -199,5 +208,6 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(ContainerServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(LogServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)))
 }

@@ -337,6 +337,7 @@ impl Actor {
             status.cgroup_path = cgroup_path;
             status.message.clear();
             incidents::forget(status);
+            status.logs = None;
             status.start_time = None;
         }
         Ok((next, decision.effects))

@@ -87,6 +87,10 @@ methods! {
     Read NodeServiceClient check_host(CheckHostRequest) -> CheckHostResponse {}
 }
 
+impl Answer for v1::StreamLogResponse {
+    const NAME: &'static str = "tweendeck.v1.StreamLogResponse";
+}
+
 impl Answer for v1::WatchContainersResponse {
     const NAME: &'static str = "tweendeck.v1.WatchContainersResponse";
 }

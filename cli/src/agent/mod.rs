@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
-use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse};
+use tweendeck_proto::v1::log_service_client::LogServiceClient;
+use tweendeck_proto::v1::{StreamLogRequest, StreamLogResponse, WatchContainersRequest, WatchContainersResponse};
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
 pub(crate) use call::{Answer, Call, Kind};
@@ -106,6 +107,13 @@ impl Agent {
         let client = ContainerServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.watch_containers(request).await?.into_inner())
+    }
+
+    /// Opens a log. It is not tried again: whoever reads it knows where to go on.
+    pub(crate) async fn log(&self, request: StreamLogRequest) -> Result<Streaming<StreamLogResponse>, Status> {
+        let client = LogServiceClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.stream_log(request).await?.into_inner())
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

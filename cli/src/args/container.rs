@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::archive;
 use super::limits::LimitArgs;
+use super::logs::LogOptionArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
 use super::pressure::PressureArgs;
@@ -72,6 +73,8 @@ pub(crate) struct ContainerArgs {
     process: ProcessArgs,
     #[command(flatten)]
     pressure: PressureArgs,
+    #[command(flatten)]
+    logs: LogOptionArgs,
 }
 
 /// What a container has as its root.
@@ -135,6 +138,7 @@ impl ContainerArgs {
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
             namespaces: self.namespaces.into_options(shared),
             security: self.security.into_options(),
+            logs: self.logs.into_options(),
             ..Default::default()
         };
         self.mounts.into_spec(&mut spec);

@@ -11,6 +11,7 @@ mod each;
 mod foreground;
 mod info;
 mod interrupts;
+mod logs;
 mod ls;
 mod mutate;
 mod node;
@@ -59,6 +60,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,
         Command::Info(args) => info::run(args, agent, out).await,
+        Command::Logs(args) => logs::run(args, agent, out).await,
         Command::Wait(args) => wait::run(args, agent, out).await,
         Command::Stats(args) => stats::run(args, agent, out).await,
         Command::Watch(args) => watch::run(args, agent, out).await,

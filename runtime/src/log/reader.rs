@@ -93,6 +93,14 @@ impl Reader {
     /// The kernel's. What was to be read stays where it is.
     #[expect(clippy::should_implement_trait, reason = "after `None` there may be more")]
     pub fn next(&mut self) -> io::Result<Option<Item>> {
+        self.next_before(Nanos::MAX)
+    }
+
+    /// The same, if it is of an earlier time; what is of no time always is.
+    ///
+    /// # Errors
+    /// As of [`Reader::next`].
+    pub fn next_before(&mut self, until: Nanos) -> io::Result<Option<Item>> {
         if !self.is_open()? {
             return Ok(None);
         }
@@ -114,13 +122,19 @@ impl Reader {
         let heads = self.streams.iter_mut().filter(|one| one.head.is_some());
         let first = heads.min_by_key(|one| one.head.as_ref().and_then(Item::at));
         let item = first.and_then(|one| {
-            let item = one.head.take()?;
+            let item = one.head.take_if(|item| item.at().is_none_or(|at| at < until))?;
             one.given = item.end;
             Some(item)
         });
         // Whoever asks again after nothing wants everything to be looked at.
         self.recheck |= item.is_none();
         Ok(item)
+    }
+
+    /// Whether something was found that [`Reader::next_before`] did not give, because it is too late.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        self.streams.iter().any(|one| one.head.is_some())
     }
 
     /// Goes on where the last `count` entries begin, of all streams together.

@@ -1,6 +1,7 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
 mod devices;
+mod logs;
 mod mounts;
 mod name;
 mod namespaces;
