@@ -7,6 +7,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use tweendeck_proto::v1::*;
@@ -18,6 +19,7 @@ pub struct Api {
     pub containers: ContainerServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
+    logs: LogServiceClient<Channel>,
 }
 
 /// A specification of a command without limits.
@@ -81,7 +83,8 @@ impl Api {
         Self {
             containers: ContainerServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
-            stats: StatsServiceClient::new(channel),
+            stats: StatsServiceClient::new(channel.clone()),
+            logs: LogServiceClient::new(channel),
         }
     }
 
@@ -254,5 +257,21 @@ impl Api {
     /// The refusal.
     pub async fn stats(&self, name: &str) -> Result<GetStatsResponse, Status> {
         Ok(self.stats.clone().get_stats(GetStatsRequest { name: name.into() }).await?.into_inner())
+    }
+
+    /// `ReadLog`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn read_log(&self, request: ReadLogRequest) -> Result<ReadLogResponse, Status> {
+        Ok(self.logs.clone().read_log(request).await?.into_inner())
+    }
+
+    /// `StreamLog`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn stream_log(&self, request: StreamLogRequest) -> Result<tonic::Streaming<StreamLogResponse>, Status> {
+        Ok(self.logs.clone().stream_log(request).await?.into_inner())
     }
 }

@@ -18,6 +18,7 @@ mod grpcurl;
 mod incidents;
 mod inside;
 mod lifecycle;
+mod logs;
 mod requests;
 mod rootfs;
 mod security;
