@@ -1,7 +1,7 @@
 /* A command that writes to its standard output, and measures how long each write takes. It is C because nothing else should be between the clock and write(2), and static
  * because it runs in roots that have nothing else.
  *   log-load BYTES_A_SECOND LINES [REPORT]   writes so many numbered lines of 100 bytes, 40 at a time; 0: as fast as they are taken
- * With REPORT it says on standard error once a second: the second since the epoch, and how many writes took so long, as `NANOSECONDS:COUNT` (a quarter of an octave each).
+ * With REPORT it says on standard error once a second: the second since the epoch, and how many writes took so long, as `NANOSECONDS:COUNT` (a sixteenth of an octave each).
  * It says `ready` on standard error first. The exit code is 0, or 1 when a write fails. */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE = 100, AT_ONCE = 40, BUCKETS = 256, USAGE = 64 };
+enum { LINE = 100, AT_ONCE = 40, BUCKETS = 1024, USAGE = 64 };
 
 static unsigned long counts[BUCKETS];
 
@@ -23,22 +23,22 @@ static long now(clockid_t clock)
 
 static unsigned bucket(unsigned long nanos)
 {
-    if (nanos < 8)
+    if (nanos < 32)
         return (unsigned)nanos;
     unsigned octave = 63u - (unsigned)__builtin_clzl(nanos);
-    return octave * 4 + (unsigned)((nanos >> (octave - 2)) & 3);
+    return octave * 16 + (unsigned)((nanos >> (octave - 4)) & 15);
 }
 
 static unsigned long floor_of(unsigned bucket)
 {
-    return bucket < 8 ? bucket : (4ul + bucket % 4) << (bucket / 4 - 2);
+    return bucket < 32 ? bucket : (16ul + bucket % 16) << (bucket / 16 - 4);
 }
 
 static void report(long second)
 {
-    char text[8192];
+    char text[16384];
     int length = snprintf(text, sizeof text, "%ld", second);
-    for (unsigned at = 0; at < BUCKETS && length < 8000; at++)
+    for (unsigned at = 0; at < BUCKETS && length < 16000; at++)
         if (counts[at])
             length += snprintf(text + length, sizeof text - (size_t)length, " %lu:%lu", floor_of(at), counts[at]);
     dprintf(2, "%s\n", text);

@@ -451,8 +451,9 @@ fn percentiles(counts: &std::collections::BTreeMap<u64, u64>) -> [f64; 3] {
     [at(0.5), at(0.99), at(1.0)]
 }
 
-/// A writer of 20 MB a second, while the agent runs, is stopped, and is dead, in turns; so many seconds each, so many turns.
-async fn writes_beside_an_agent(seconds: u64, turns: u64) -> [[f64; 3]; 3] {
+/// A writer of 20 MB a second, while the agent runs, is stopped, and is dead, in turns; so many seconds each, so many turns. The log is read whole if it
+/// is to be: gigabytes take their time.
+async fn writes_beside_an_agent(seconds: u64, turns: u64, whole: bool) -> [[f64; 3]; 3] {
     let mut agent = Agent::with(&["--limits-max-log-bytes-per-file=67108864", "--limits-max-log-files=100"]).await;
     let place = Place::new();
     let rate = 20_000_000;
@@ -482,10 +483,11 @@ async fn writes_beside_an_agent(seconds: u64, turns: u64) -> [[f64; 3]; 3] {
     }
     let api = agent.api().await;
     let ended = api.wait("steady").await.unwrap();
-    let heard = all(&api, stdout_of("steady")).await;
-    assert_eq!((exit(&ended).code, heard.gaps, heard.dropped), (0, 0, 0));
-    assert_eq!(heard.output.len() as u64, lines * LINE, "nothing is lost");
-    drop(heard);
+    let stats = stats(&ended, LogStream::Stdout);
+    assert_eq!((exit(&ended).code, stats.written_bytes, stats.dropped_bytes), (0, lines * LINE, 0), "nothing is lost");
+    if whole {
+        assert_eq!(all(&api, stdout_of("steady")).await.numbers(), (0..lines).collect::<Vec<_>>());
+    }
     let errors =
         ReadLogRequest { name: "steady".into(), streams: vec![LogStream::Stderr.into()], ..Default::default() };
     let reports = reports(&String::from_utf8(all(&api, errors).await.output).unwrap());
@@ -505,7 +507,7 @@ async fn writes_beside_an_agent(seconds: u64, turns: u64) -> [[f64; 3]; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_does_not_notice_an_agent_that_is_stopped_or_dead() {
-    let [running, stopped, dead] = writes_beside_an_agent(4, 1).await;
+    let [running, stopped, dead] = writes_beside_an_agent(4, 1, true).await;
     // Two busy CPUs give any figure now and then; a writer that waits for the agent would be at seconds.
     for [p50, p99, max] in [running, stopped, dead] {
         assert!(p50 < 1000.0 && p99 < 100_000.0 && max < 2_000_000.0, "{p50} {p99} {max}");
@@ -516,7 +518,7 @@ async fn a_writer_does_not_notice_an_agent_that_is_stopped_or_dead() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement of three minutes"]
 async fn the_latency_of_writes_is_the_same_within_a_fifth() {
-    let [running, stopped, dead] = writes_beside_an_agent(10, 6).await;
+    let [running, stopped, dead] = writes_beside_an_agent(10, 6, false).await;
     for [_, p99, _] in [stopped, dead] {
         assert!(p99 <= running[1] * 1.2, "{p99} against {}", running[1]);
     }

@@ -288,10 +288,22 @@ impl One {
         for _ in 0..TRIES {
             // First this: should it be rotated before the others are listed, it is seen twice, and not never.
             let current = Source::current(directory, self.stream)?;
-            let old = match old(directory.path(), self.stream) {
+            let mut old = match old(directory.path(), self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
                 old => old?,
             };
+            let mut current = current;
+            if let Some(opened) = &current
+                && old.last().is_some_and(|last| last.start >= opened.start)
+            {
+                if opened.is_still_current(directory)? {
+                    // What is written to is the newest, whatever names say.
+                    old.retain(|old| old.start < opened.start);
+                } else {
+                    // It has just been rotated, and is among the others; the next one is for the next look.
+                    current = None;
+                }
+            }
             if current.is_some() && self.finished.is_some() && has_unplaced(directory.path(), self.stream) {
                 (self.finished, self.position) = (None, 0);
                 return Ok(Found::Item(self.item(What::Missing { bytes: None })));

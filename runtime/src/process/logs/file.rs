@@ -120,7 +120,7 @@ impl LogFile {
         let whole = lines.get(..had).and_then(|lines| lines.iter().rposition(|byte| *byte == b'\n'));
         let whole = whole.map_or(0, |end| end + 1);
         let file = self.file.as_ref();
-        if whole < had && !file.is_some_and(|file| file.set_len(self.length + whole as u64).is_ok()) {
+        if whole < had && file.is_none_or(|file| file.set_len(self.length + whole as u64).is_err()) {
             // Readers pass over it, and know how much it is.
             (self.torn, self.length) = (true, self.length + had as u64);
         } else {

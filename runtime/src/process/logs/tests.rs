@@ -179,6 +179,30 @@ fn the_newest_output_is_kept_until_it_can_be_written() {
     assert_eq!(newest, lines.concat().as_bytes()[2_000_000 - expected..].to_vec());
 }
 
+#[test]
+fn a_compression_that_was_cut_off_at_any_step_is_read_the_same_and_finished_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = log(dir.path(), &plain(100, 9));
+    log.take(b"one\ntwo\nthree\nfour\nfive\n");
+    let expected = all(dir.path()).0;
+    let first = dir.path().join("stdout.log.00000000000000000000");
+    let plain = fs::read(&first).unwrap();
+    let packed = dir.path().join("stdout.log.00000000000000000000.gz");
+    // Half of it written aside.
+    fs::write(dir.path().join("stdout.log.00000000000000000000.gz.tmp"), [0x1F]).unwrap();
+    assert_eq!(all(dir.path()).0, expected);
+    compress::all(dir.path(), Stream::Stdout).unwrap();
+    assert!(packed.exists() && !first.exists());
+    assert_eq!(all(dir.path()).0, expected);
+    // Renamed, and the plain one still there.
+    fs::write(&first, plain).unwrap();
+    assert_eq!(all(dir.path()).0, expected);
+    compress::all(dir.path(), Stream::Stdout).unwrap();
+    assert!(packed.exists() && !first.exists());
+    assert_eq!(all(dir.path()).0, expected);
+    assert!(!fs::read_dir(dir.path()).unwrap().any(|entry| entry.unwrap().path().extension() == Some("tmp".as_ref())));
+}
+
 proptest::proptest! {
     #[test]
     fn no_byte_is_lost(pieces in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..200), 0..20)) {
