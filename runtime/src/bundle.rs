@@ -148,7 +148,7 @@ pub struct LogPolicy {
     /// Rotated files kept beside the current one, 1 to 100.
     pub max_files: u32,
     /// Whether rotated files are compressed, by a process of their own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compress: bool,
     /// How much output of each stream is taken. Absent: all that the disk takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -132,7 +132,8 @@ async fn every_byte_is_read_once_while_it_is_written_rotated_and_compressed() {
     let place = Place::new();
     let lines = 300_000;
     let logs = LogOptions { max_file_bytes: Some(1 << 20), compress: true, ..Default::default() };
-    api.run("fast", kept(place.spec(&["/load", "0", &lines.to_string()]), logs)).await.unwrap();
+    let text = format!("/load 0 {lines}; while [ ! -e /go ]; do /bin/busybox usleep 1000; done");
+    api.run("fast", kept(place.script(&text), logs)).await.unwrap();
     let (mut heard, mut request, mut seed) = (Heard::default(), stdout_of("fast"), 1);
     // Pages of any size, each from a cursor alone, and now and then from another agent.
     for page_number in 1.. {
@@ -140,8 +141,7 @@ async fn every_byte_is_read_once_while_it_is_written_rotated_and_compressed() {
         let page = api.read_log(request.clone()).await.unwrap();
         request.cursor = page.next_cursor;
         heard.take(page.entries);
-        if page.at_end && state(&api.get("fast").await.unwrap()) == ContainerState::Stopped {
-            heard.take(api.read_log(request.clone()).await.unwrap().entries);
+        if heard.output.len() as u64 >= lines * LINE {
             break;
         }
         if page_number % 40 == 0 {
@@ -152,11 +152,16 @@ async fn every_byte_is_read_once_while_it_is_written_rotated_and_compressed() {
     }
     assert_eq!((heard.gaps, heard.dropped), (0, 0));
     assert_eq!(heard.numbers(), (0..lines).collect::<Vec<_>>());
-    // What is compressed by now is the same.
+    // Compressed it is the same.
+    let directory = agent.state_dir().join("containers/fast/logs");
+    eventually("all that was rotated is compressed", || {
+        let files = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+        let rotated: Vec<_> = files.filter(|name| name.starts_with("stdout.log.")).collect();
+        (rotated.len() >= 40 && rotated.iter().all(|name| name.ends_with(".gz"))).then_some(())
+    });
     assert_eq!(all(&api, stdout_of("fast")).await.output, heard.output);
-    let files: Vec<_> = std::fs::read_dir(agent.state_dir().join("containers/fast/logs")).unwrap().collect();
-    let packed = files.iter().filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().ends_with(".gz"));
-    assert!(packed.count() > 5, "{files:?}");
+    std::fs::write(place.path().join("go"), "").unwrap();
+    api.wait("fast").await.unwrap();
     let ended = api.get("fast").await.unwrap();
     assert_eq!((exit(&ended).code, stats(&ended, LogStream::Stdout).written_bytes), (0, lines * LINE));
 }
@@ -424,6 +429,43 @@ async fn tween_prints_bytes_where_they_belong_and_goes_on_with_the_next_agent() 
     let json = agent.tween(&["logs", "-o", "json", "web"]);
     let message: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(message["entries"][0]["text"]["text"], "b/9uZQ==");
+}
+
+/// A process' proportional set size, bytes, and CPU time, clock ticks of 10 ms.
+fn used(pid: i32) -> (u64, u64) {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<_> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    (pss.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024, ticks)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fast_writer_does_not_make_its_supervisor_grow() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let place = Place::new();
+    let limits = [
+        ("all", LogOptions { compress: true, ..Default::default() }),
+        ("newest", limited(1_000_000, LogPolicy::DropNewest)),
+        ("oldest", limited(1_000_000, LogPolicy::DropOldest)),
+        ("block", limited(1_000_000, LogPolicy::Block)),
+    ];
+    for (name, logs) in limits {
+        let running = api.run(name, kept(place.spec(&["/load", "100000000", "100000000"]), logs)).await.unwrap();
+        let supervisor = running.status.unwrap().supervisor_pid;
+        let before = used(supervisor);
+        let mut most = before.0;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            most = most.max(used(supervisor).0);
+        }
+        let percent = (used(supervisor).1 - before.1) / 2;
+        println!("SUPERVISOR {name}: PSS {} KiB, at most {} KiB, {percent} % of a CPU", before.0 >> 10, most >> 10);
+        assert!(most < 3 << 20, "{name}: {most}");
+        api.delete(name).await.unwrap();
+    }
 }
 
 /// Latencies of writes by second, as the load reports them: nanoseconds and how many.

@@ -68,7 +68,9 @@ impl Gate {
             Over::DropNewest => false,
         };
         let wanted = self.bucket.enough(self.first().map_or(LEAST, |(_, output)| output));
-        waits.then(|| self.bucket.until(wanted, now))
+        let until = waits.then(|| self.bucket.until(wanted, now))?;
+        // Whoever waits counts whole milliseconds, and would be back too early.
+        Some(if until.is_zero() { until } else { until + Duration::from_millis(1) })
     }
 
     /// Takes a line.

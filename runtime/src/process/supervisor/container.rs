@@ -137,7 +137,7 @@ impl Container {
             Source::Stdout | Source::Stderr | Source::Console => {
                 self.output.pump(source, &mut self.buffer, &self.events);
             }
-            Source::Compressor => self.output.compress(&self.events),
+            Source::Compressor => self.output.compressed(&self.events),
             Source::Oom => self.oom(),
             Source::Pids => self.pids_max_hit(),
             Source::Pressure(number) => self.stalled(number),

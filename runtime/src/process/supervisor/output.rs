@@ -19,6 +19,9 @@ use crate::rootfs::{self, Terminal};
 /// The most a pipe can hold (proc_sys_fs(5), `pipe-max-size`); more than a terminal does.
 const PIPE_MAX: usize = 1 << 20;
 
+/// How long until the kernel is asked again to watch a stream.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// The supervisor's ends of the output pipes.
 #[derive(Debug)]
 pub(super) struct Pipes {
@@ -109,7 +112,12 @@ impl Output {
     /// How long to wait for more output at most.
     pub(super) fn recheck(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        self.streams.iter_mut().filter_map(|stream| stream.log.recheck(now)).min()
+        let recheck = |stream: &mut Stream| {
+            let due = stream.log.recheck(now);
+            // It could not be watched again.
+            due.or_else(|| stream.held_back.then_some(AGAIN))
+        };
+        self.streams.iter_mut().filter_map(recheck).min()
     }
 
     /// Does what has become due.
@@ -130,16 +138,21 @@ impl Output {
         self.streams.iter().map(|stream| stream.log.stats().dropped_bytes).sum()
     }
 
-    /// Has rotated files compressed, by one process at a time.
-    pub(super) fn compress(&mut self, events: &Events) {
-        if !self.compress {
-            return;
-        }
+    /// A compression has ended; there may be more to compress by now.
+    pub(super) fn compressed(&mut self, events: &Events) {
         if let Some(compressor) = self.compressor.take_if(|compressor| compressor.has_ended()) {
             events.remove(&compressor);
         }
+        self.compress(events);
+    }
+
+    /// Has rotated files compressed, by one process at a time.
+    fn compress(&mut self, events: &Events) {
+        if !self.compress || self.compressor.is_some() {
+            return;
+        }
         let rotated = |stream: &mut Stream| stream.log.take_rotated();
-        if self.compressor.is_none() && self.streams.iter_mut().map(rotated).fold(false, |any, one| any | one) {
+        if self.streams.iter_mut().map(rotated).fold(false, |any, one| any | one) {
             match Compressor::begin(&self.directory) {
                 Ok(begun) => {
                     if let Err(error) = events.add(Source::Compressor, &begun) {
