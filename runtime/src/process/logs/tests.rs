@@ -92,6 +92,47 @@ fn what_an_earlier_version_has_rotated_goes_first() {
 }
 
 #[test]
+fn what_an_earlier_version_rotates_is_followed_with_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("stdout.log");
+    let line = |text: &str| format!("2026-01-31T12:34:56.123456789Z stdout F {text}\n");
+    fs::write(&path, line("one")).unwrap();
+    let mut reader = Reader::new(dir.path(), &[(Stream::Stdout, 0)]);
+    let texts = |reader: &mut Reader| -> Vec<_> {
+        let text = |item: crate::log::Item| match item.what {
+            What::Text { text, .. } => Some(String::from_utf8(text).unwrap()),
+            What::Missing { bytes: None } => None,
+            other => panic!("{other:?}"),
+        };
+        std::iter::from_fn(|| reader.next().unwrap()).map(text).collect()
+    };
+    assert_eq!(texts(&mut reader), [Some("one".to_owned())]);
+    fs::rename(&path, dir.path().join("stdout.log.1")).unwrap();
+    fs::write(&path, line("a") + &line("b")).unwrap();
+    assert_eq!(texts(&mut reader), [None, Some("a".to_owned()), Some("b".to_owned())]);
+    // Also with a cursor from before.
+    let mut anew = Reader::new(dir.path(), &reader.positions());
+    fs::rename(&path, dir.path().join("stdout.log.1")).unwrap();
+    fs::write(&path, line("c")).unwrap();
+    assert_eq!(texts(&mut anew), [None, Some("c".to_owned())]);
+}
+
+#[test]
+fn a_file_that_somebody_has_cut_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = log(dir.path(), &plain(1 << 20, 2));
+    log.take(b"one\ntwo\nthree\n");
+    let mut reader = Reader::new(dir.path(), &[(Stream::Stdout, 0)]);
+    assert_eq!(read(&mut reader).0, b"one\ntwo\nthree\n");
+    fs::File::options().write(true).open(dir.path().join("stdout.log")).unwrap().set_len(0).unwrap();
+    log.take(b"four\n");
+    let gap = reader.next().unwrap().unwrap();
+    assert_eq!(gap.what, What::Missing { bytes: None });
+    log.take(b"five\n");
+    assert_eq!(read(&mut reader).0, b"five\n");
+}
+
+#[test]
 fn the_next_run_cuts_a_torn_line_off_and_finishes_a_rotation() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("stdout.log");
