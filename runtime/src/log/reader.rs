@@ -358,6 +358,8 @@ impl One {
 
     fn leave(&mut self) {
         self.finished = self.source.take().map(|source| source.start);
+        // A file ends a line, whatever it is.
+        self.within = false;
     }
 
     fn missing(&mut self, bytes: u64) -> Item {
@@ -384,5 +386,87 @@ fn what(stream: Stream, line: &[u8], within: bool) -> Option<What> {
         Kind::Text { text, whole } => Some(What::Text { at: entry.at, text: text.to_vec(), whole }),
         Kind::Dropped { bytes, reason } => Some(What::Dropped { at: entry.at, bytes, reason }),
         Kind::Begin { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces of files, good and bad.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let line = |tag: &'static str| {
+            move |text: String| format!("2026-01-31T12:34:56.123456789Z stdout {tag} {text}\n").into_bytes()
+        };
+        prop_oneof![
+            "[a-z]{0,40}".prop_map(line("F")),
+            "[a-z]{0,40}".prop_map(line("P")),
+            (0_u64..400).prop_map(|position| position.to_string()).prop_map(line("B")),
+            (0_u64..400).prop_map(|bytes| format!("{bytes} RATE")).prop_map(line("D")),
+            prop::collection::vec(any::<u8>(), 0..60),
+            (0_usize..200).prop_map(|length| vec![0; length]),
+            Just(b"2026-01-31T12:34:56.123456789Z stdout F ha".to_vec()),
+            Just(vec![b'x'; BLOCK + 5]),
+        ]
+    }
+
+    fn file() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(piece(), 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    fn packed(plain: &[u8], cut: usize) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        io::Write::write_all(&mut encoder, plain).unwrap();
+        let mut bytes = encoder.finish().unwrap();
+        bytes.truncate(bytes.len().saturating_sub(cut));
+        bytes
+    }
+
+    fn all(directory: &Path, anew: bool) -> Vec<Item> {
+        let mut reader = Reader::new(directory, &[(Stream::Stdout, 0), (Stream::Stderr, 0)]);
+        let mut items = Vec::new();
+        while let Some(item) = reader.next().unwrap() {
+            items.push(item);
+            assert!(items.len() < 10_000, "it comes to an end");
+            if anew {
+                reader = Reader::new(directory, &reader.positions());
+            }
+        }
+        items
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn whatever_is_in_the_files_reading_ends_and_where_it_begins_makes_no_difference(
+            current in file(), old in file(), third in file(), stderr in file(), gaps in (0_usize..90, 0_usize..90), cut in 0_usize..20,
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let write = |name: &str, bytes: &[u8]| fs::write(directory.path().join(name), bytes).unwrap();
+            // Beside or behind one another, as files are.
+            let at = old.len() + gaps.0 + 1;
+            let begin = format!("2026-01-31T12:34:56.123456789Z stdout B {}\n", at + third.len() + gaps.1 + 1);
+            write("stdout.log", &[begin.as_bytes(), &current].concat());
+            write("stdout.log.00000000000000000000", &old);
+            write(&format!("stdout.log.{at:020}.gz"), &packed(&third, cut.saturating_sub(10)));
+            write("stderr.log", &stderr);
+            // What is damaged may be told in one piece or in several.
+            let [whole, parts] = [false, true].map(|anew| {
+                let items = all(directory.path(), anew);
+                let ends = Stream::ALL.map(|stream| items.iter().rfind(|item| item.stream == stream).map(|item| item.end));
+                let good = |item: &Item| !matches!(item.what, What::Missing { .. });
+                (items.into_iter().filter(good).collect::<Vec<_>>(), ends)
+            });
+            prop_assert_eq!(parts, whole);
+            let mut reader = Reader::new(directory.path(), &[(Stream::Stdout, 0)]);
+            reader.seek_last(3).unwrap();
+            while reader.next().unwrap().is_some() {}
+            reader.seek_time(1).unwrap();
+            while reader.next().unwrap().is_some() {}
+        }
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Source {
     pub(super) fills: u64,
     buffer: Vec<u8>,
     taken: usize,
+    /// It cannot be read behind what is in the buffer.
+    damage: Option<io::Error>,
 }
 
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Source {
     }
 
     fn new(stream: Stream, bytes: Bytes, start: u64, current: bool) -> Self {
-        Self { stream, bytes, start, at: start, current, fills: 0, buffer: Vec::new(), taken: 0 }
+        Self { stream, bytes, start, at: start, current, fills: 0, buffer: Vec::new(), taken: 0, damage: None }
     }
 
     pub(super) fn is_packed(&self) -> bool {
@@ -176,7 +178,7 @@ impl Source {
     /// Begins again with its first byte.
     pub(super) fn rewind(&mut self) -> io::Result<()> {
         self.buffer.clear();
-        (self.at, self.taken) = (self.start, 0);
+        (self.at, self.taken, self.damage) = (self.start, 0, None);
         if let Bytes::Packed(decoder) = &mut self.bytes {
             let mut file = decoder.get_ref().get_ref().try_clone()?;
             file.rewind()?;
@@ -214,8 +216,17 @@ impl Source {
             Bytes::Packed(decoder) => {
                 self.buffer.drain(..self.taken);
                 self.taken = 0;
-                let room = BLOCK.saturating_sub(self.buffer.len());
-                decoder.by_ref().take(room as u64).read_to_end(&mut self.buffer)?;
+                let (room, had) = (BLOCK.saturating_sub(self.buffer.len()), self.buffer.len());
+                if let Some(error) = self.damage.take() {
+                    return Err(error);
+                }
+                if let Err(error) = decoder.by_ref().take(room as u64).read_to_end(&mut self.buffer) {
+                    if self.buffer.len() == had {
+                        return Err(error);
+                    }
+                    // What came before the damage is good.
+                    self.damage = Some(error);
+                }
             }
         }
         self.taken = 0;
