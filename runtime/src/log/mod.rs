@@ -12,6 +12,7 @@
 mod entry;
 mod files;
 mod follow;
+mod one;
 mod reader;
 mod source;
 mod stats;

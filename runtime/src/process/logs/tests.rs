@@ -102,7 +102,7 @@ fn what_an_earlier_version_rotates_is_followed_with_a_gap() {
         let text = |item: crate::log::Item| match item.what {
             What::Text { text, .. } => Some(String::from_utf8(text).unwrap()),
             What::Missing { bytes: None } => None,
-            other => panic!("{other:?}"),
+            other @ (What::Dropped { .. } | What::Missing { .. }) => panic!("{other:?}"),
         };
         std::iter::from_fn(|| reader.next().unwrap()).map(text).collect()
     };
