@@ -1,4 +1,4 @@
-//! Compiles the probe of the escape tests and the load of the limits tests: static, because they run in containers that have nothing else, and a part of
+//! Compiles the probe of the escape tests and the loads of the limits and logs tests: static, because they run in containers that have nothing else, and a part of
 //! the test's own binary, so that the test is one file wherever it runs. They are C because most of it are system calls that no safe crate offers, made
 //! wrongly on purpose.
 
@@ -13,6 +13,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=CC");
     compile("escape-probe", &PROBE);
     compile("limits-load", &LOAD);
+    compile("log-load", &LOAD);
 }
 
 /// Makes a program of sources in the folder of its name.

@@ -45,7 +45,7 @@ pub struct Host {
     pub memory_bytes: u64,
     /// Ids for containers.
     pub id_ranges: IdRanges,
-    /// How output is kept.
+    /// How output is kept, unless a container asks for less.
     pub logs: LogPolicy,
     /// Host directories that are empty in containers which share the host's root.
     pub hidden: Vec<PathBuf>,

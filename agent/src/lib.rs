@@ -16,6 +16,7 @@ pub mod host;
 pub mod isolation;
 pub mod journal;
 pub mod lifecycle;
+pub mod logs;
 pub mod moment;
 pub mod node_info;
 pub mod notify;

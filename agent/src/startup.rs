@@ -215,10 +215,7 @@ async fn find_host(config: &Config, load: &Load) -> anyhow::Result<(Host, Option
         boot_id: tweendeck_runtime::host::boot_id().context("read the kernel's boot id")?,
         memory_bytes: load.memory_bytes,
         id_ranges: config.user_ids,
-        logs: LogPolicy {
-            max_file_bytes: config.limits.max_log_bytes_per_file,
-            max_files: config.limits.max_log_files,
-        },
+        logs: LogPolicy::plain(config.limits.max_log_bytes_per_file, config.limits.max_log_files),
         hidden: vec!["/root".into(), config.state_dir.clone(), config.run_dir.clone()],
         security: config.security,
         hooks: config.hooks.clone(),

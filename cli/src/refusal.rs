@@ -141,6 +141,13 @@ fn option_of_spec(field: &str) -> Option<&'static str> {
         "containers" => "--containers",
         "ttl" => "--ttl",
         "filter.label_selector" => "--label",
+        "spec.logs.max_file_bytes" => "--log-max-size",
+        "spec.logs.max_files" => "--log-max-files",
+        "spec.logs.compress" => "--log-compress",
+        "spec.logs.rate_bytes_per_second" => "--log-rate",
+        "spec.logs.burst_bytes" => "--log-burst",
+        "spec.logs.policy" => "--log-policy",
+        "streams" => "--stream",
         "grace" => "--grace",
         "timeout" => "--timeout",
         _ => return None,
@@ -174,6 +181,8 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::FreezeFailed => "`tween ps` shows its processes; one in state D hangs in the kernel",
         ErrorReason::NodeFull => "remove containers with `tween rm`, or choose another node",
         ErrorReason::UserIdsExhausted => "remove containers with `tween rm`, or raise user_ids.ranges on the node",
+        ErrorReason::LogCursorInvalid | ErrorReason::LogCursorStale => "read anew, without --cursor",
+        ErrorReason::LogUnreadable => "look at the disk of the agent's state directory on the node",
         ErrorReason::NameQuarantined => {
             "`tween node` shows what was found; find out whose it is and remove it, or choose another name"
         }

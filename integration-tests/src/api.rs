@@ -9,6 +9,7 @@ use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
+use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
@@ -27,6 +28,7 @@ pub struct Api {
     pub files: FileServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
+    logs: LogServiceClient<Channel>,
 }
 
 /// A specification of a command without limits.
@@ -93,7 +95,8 @@ impl Api {
             reservations: ReservationServiceClient::new(channel.clone()),
             files: FileServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
-            stats: StatsServiceClient::new(channel),
+            stats: StatsServiceClient::new(channel.clone()),
+            logs: LogServiceClient::new(channel),
         }
     }
 
@@ -266,5 +269,21 @@ impl Api {
     /// The refusal.
     pub async fn stats(&self, name: &str) -> Result<GetStatsResponse, Status> {
         Ok(self.stats.clone().get_stats(GetStatsRequest { name: name.into() }).await?.into_inner())
+    }
+
+    /// `ReadLog`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn read_log(&self, request: ReadLogRequest) -> Result<ReadLogResponse, Status> {
+        Ok(self.logs.clone().read_log(request).await?.into_inner())
+    }
+
+    /// `StreamLog`.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn stream_log(&self, request: StreamLogRequest) -> Result<tonic::Streaming<StreamLogResponse>, Status> {
+        Ok(self.logs.clone().stream_log(request).await?.into_inner())
     }
 }

@@ -147,6 +147,44 @@ pub struct LogPolicy {
     pub max_file_bytes: u64,
     /// Rotated files kept beside the current one, 1 to 100.
     pub max_files: u32,
+    /// Whether rotated files are compressed, by a process of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compress: bool,
+    /// How much output of each stream is taken. Absent: all that the disk takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<LogRate>,
+}
+
+impl LogPolicy {
+    /// Files of so many bytes, and so many of them, as they come.
+    #[must_use]
+    pub fn plain(max_file_bytes: u64, max_files: u32) -> Self {
+        Self { max_file_bytes, max_files, compress: false, rate: None }
+    }
+}
+
+/// How much output is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRate {
+    /// Bytes a second, more than 0.
+    pub bytes_per_second: u64,
+    /// Bytes that may come at once, 65536 or more.
+    pub burst_bytes: u64,
+    /// What becomes of more.
+    pub over: Over,
+}
+
+/// What becomes of output over the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// It is not read, so whoever writes it waits.
+    Block,
+    /// What is waiting longest to be written is dropped.
+    DropOldest,
+    /// What comes is dropped.
+    DropNewest,
 }
 
 /// Where the files of one container lie.
@@ -212,7 +250,7 @@ impl Paths {
         self.state.join("rootfs")
     }
 
-    /// The directory of `stdout.log` and `stderr.log`, or `console.log`, and their rotated predecessors (`stdout.log.1`, …).
+    /// The directory of `stdout.log` and `stderr.log`, or `console.log`, and their rotated predecessors ([`crate::log`]).
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.state.join("logs")

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::{Effective, Freezer};
 use crate::exit::ExitRecord;
 use crate::incident::Incidents;
+use crate::log::LogStats;
 
 mod client;
 pub use client::{Client, ControlError};
@@ -106,6 +107,9 @@ pub struct Status {
     /// What befell it so far.
     #[serde(default)]
     pub incidents: Incidents,
+    /// What became of its output so far, when this was last looked at.
+    #[serde(default)]
+    pub logs: LogStats,
     /// How it ended, when it has. Durable on disk before it is sent.
     pub exit: Option<ExitRecord>,
 }

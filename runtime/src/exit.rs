@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::incident::Incidents;
+use crate::log::LogStats;
 
 /// Largest record that is read, bytes.
 const MAX: u64 = 64 << 10;
@@ -37,6 +38,9 @@ pub struct ExitRecord {
     /// What befell it.
     #[serde(default)]
     pub incidents: Incidents,
+    /// What became of its output, all of it.
+    #[serde(default)]
+    pub logs: LogStats,
 }
 
 /// What became of the main process.
@@ -156,7 +160,7 @@ mod tests {
             let record = ExitRecord {
                 schema: 1, uid: text.clone(), attempt: 1, outcome: outcome(kind, number, flag, text), started_unix_ms: peak,
                 finished_unix_ms: at, ran_us: at, cpu_usage_ns: peak, memory_peak_bytes: peak, oom_kills: at,
-                incidents: Incidents::default(),
+                incidents: Incidents::default(), logs: LogStats::default(),
             };
             record.store(&path).unwrap();
             proptest::prop_assert_eq!(ExitRecord::load(&path).unwrap(), Some(record));
@@ -169,6 +173,7 @@ mod tests {
             "cpu_usage_ns":null,"memory_peak_bytes":null,"oom_kills":3}"#;
         let record: ExitRecord = serde_json::from_str(old).unwrap();
         assert_eq!((record.oom_kills, record.incidents), (3, Incidents::default()));
+        assert_eq!(record.logs, LogStats::default());
     }
 
     #[test]

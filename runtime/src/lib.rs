@@ -18,6 +18,7 @@ pub mod host;
 pub mod incident;
 pub mod kernel_log;
 pub mod launch;
+pub mod log;
 mod namespaces;
 pub mod network;
 pub mod process;

@@ -10,6 +10,7 @@ mod events;
 mod files;
 mod freeze;
 mod limits;
+mod logs;
 mod mutation;
 mod node;
 mod peer;

@@ -17,6 +17,7 @@ use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
 use tweendeck_proto::v1::event_service_server::EventServiceServer;
 use tweendeck_proto::v1::file_service_server::FileServiceServer;
+use tweendeck_proto::v1::log_service_server::LogServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
 use tweendeck_proto::v1::reservation_service_server::ReservationServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
@@ -24,6 +25,7 @@ use tweendeck_proto::v1::{NodeInfo, NodeUsage, ReportingStatus};
 use tweendeck_proto::{FILE_DESCRIPTOR_SET, MAX_MESSAGE_BYTES};
 
 use super::{files, limits, peer};
+use crate::logs::Notifier;
 use crate::registry::Registry;
 
 /// Everything the services answer from. Cheap to clone.
@@ -42,10 +44,11 @@ struct Facts {
     stopping: watch::Receiver<bool>,
     copies: Arc<Semaphore>,
     started: SystemTime,
+    notifier: Notifier,
 }
 
 impl Api {
-    /// The services over a registry.
+    /// The services over a registry. Must be called inside the async runtime.
     #[must_use]
     pub fn new(
         registry: Registry,
@@ -54,9 +57,9 @@ impl Api {
         reporting: watch::Receiver<ReportingStatus>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        let started = SystemTime::now();
+        let (started, notifier) = (SystemTime::now(), Notifier::start());
         let copies = Arc::new(files::turns());
-        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, copies, started }) }
+        Self { registry, facts: Arc::new(Facts { info, usage, reporting, stopping, copies, started, notifier }) }
     }
 
     pub(super) fn registry(&self) -> &Registry {
@@ -70,6 +73,11 @@ impl Api {
     /// A turn of these is taken by each copy of files.
     pub(super) fn copies(&self) -> Arc<Semaphore> {
         self.facts.copies.clone()
+    }
+
+    /// Hears of changes of logs.
+    pub(super) fn notifier(&self) -> &Notifier {
+        &self.facts.notifier
     }
 
     pub(super) fn info(&self) -> NodeInfo {
@@ -191,6 +199,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
     health_reporter.set_serving::<NodeServiceServer<Api>>().await;
     health_reporter.set_serving::<EventServiceServer<Api>>().await;
     health_reporter.set_serving::<ReservationServiceServer<Api>>().await;
+    health_reporter.set_serving::<LogServiceServer<Api>>().await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -217,5 +226,6 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(EventServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(LogServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(ReservationServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)))
 }

@@ -46,6 +46,14 @@ pub(super) enum Refusal {
     File(Failure),
     Denied(String),
     ResumeToken(&'static str),
+    LogCursorInvalid(&'static str),
+    LogCursorStale {
+        name: String,
+    },
+    LogUnreadable {
+        name: String,
+        why: String,
+    },
     Internal(String),
     Command {
         name: String,
@@ -89,6 +97,23 @@ impl From<Refusal> for Status {
                 Code::InvalidArgument,
                 ErrorReason::ResumeTokenInvalid,
                 format!("resume_token: {why}; leave it empty to begin anew"),
+            ),
+            Refusal::LogCursorInvalid(why) => plain(
+                Code::InvalidArgument,
+                ErrorReason::LogCursorInvalid,
+                format!("cursor: {why}; leave it empty to read from the beginning"),
+            ),
+            Refusal::LogCursorStale { name } => plain(
+                Code::FailedPrecondition,
+                ErrorReason::LogCursorStale,
+                format!(
+                    "the cursor is of an earlier container {name:?}, whose log is gone; leave it empty to read this one's"
+                ),
+            ),
+            Refusal::LogUnreadable { name, why } => plain(
+                Code::Internal,
+                ErrorReason::LogUnreadable,
+                format!("the log of container {name:?} cannot be read: {why}"),
             ),
             Refusal::Internal(message) => plain(Code::Internal, ErrorReason::Internal, message),
             Refusal::Command { name, error } => command(&name, error),

@@ -387,6 +387,7 @@ impl Record {
         status.isolated = false;
         status.message.clear();
         incidents::forget(status);
+        status.logs = None;
         status.start_time = None;
     }
 }

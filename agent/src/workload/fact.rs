@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use tweendeck_proto::v1::{ContainerStatus, ExitReason, ExitStatus};
 use tweendeck_runtime::control::{self, ControlError};
 use tweendeck_runtime::exit::{ExitRecord, ExitRecordError};
-use tweendeck_runtime::incident::Incidents;
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, CommandError};
@@ -15,6 +14,7 @@ use super::health;
 use super::incidents;
 use super::limits::effective_resources;
 use super::link::Link;
+use super::logs;
 use crate::blocking;
 use crate::causes::causes;
 use crate::journal::{Change, Commit, JournalError};
@@ -140,7 +140,7 @@ impl Actor {
 
     async fn over(&mut self, record: &ExitRecord) -> Result<(), ShuttingDown> {
         let (end, exit, message) = exit_status(record);
-        self.end(end, exit, Some(&record.incidents), message).await
+        self.end(end, exit, Some(record), message).await
     }
 
     async fn lost(&mut self, message: &str) -> Result<(), ShuttingDown> {
@@ -155,12 +155,12 @@ impl Actor {
         self.end(End::StartFailed, exit, None, message).await
     }
 
-    /// Of an end that nobody saw, what befell the container before is what was told last.
+    /// Of an end that nobody saw, what befell the container and its output before is what was told last.
     async fn end(
         &mut self,
         end: End,
         exit: ExitStatus,
-        befell: Option<&Incidents>,
+        seen: Option<&ExitRecord>,
         message: String,
     ) -> Result<(), ShuttingDown> {
         self.grace_over = None;
@@ -170,8 +170,9 @@ impl Actor {
             status.pid = 0;
             status.health = None;
             status.oom_kills = exit.oom_kills;
-            if let Some(befell) = befell {
-                incidents::show(befell, status);
+            if let Some(record) = seen {
+                incidents::show(&record.incidents, status);
+                logs::show(&record.logs, status);
             }
             status.exit = Some(exit);
             // Why it was stopped says more than that it ended.
@@ -249,6 +250,7 @@ fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> Contain
         ..known.cloned().unwrap_or_default()
     };
     incidents::show(&status.incidents, &mut observed);
+    logs::show(&status.logs, &mut observed);
     observed
 }
 

@@ -19,6 +19,7 @@ use super::attributes;
 use super::devices::{self, Resolved};
 use super::incidents;
 use super::limits::limits;
+use super::logs;
 use super::namespaces::{Namespaces, mapping};
 use crate::host::Host;
 use crate::journal::Record;
@@ -91,7 +92,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         attempt: record.state.attempt,
         rootfs,
         mode,
-        logs: host.logs.clone(),
+        logs: logs::policy(&host.logs, spec.logs.as_ref()),
         peers: peers.values().cloned().collect(),
         cgroup_base: host.placed.base.clone(),
         spec: only_what_we_say(oci),

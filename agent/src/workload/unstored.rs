@@ -34,7 +34,8 @@ pub(super) struct Unstored {
 impl Actor {
     /// Makes a fact durable and queues what follows from it; if the store refuses, later.
     pub(super) async fn store(&mut self, next: Record, effects: Vec<Effect>) -> Result<(), ShuttingDown> {
-        match self.commit(next.clone(), None).await {
+        // In a box: records fill the futures of all who wait for this.
+        match Box::pin(self.commit(next.clone(), None)).await {
             Ok(_) => self.todo.extend(effects),
             Err(JournalError::Closed) => return Err(ShuttingDown),
             Err(error) => {

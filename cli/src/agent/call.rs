@@ -103,6 +103,10 @@ impl Answer for v1::WriteFilesResponse {
     const NAME: &'static str = "tweendeck.v1.WriteFilesResponse";
 }
 
+impl Answer for v1::StreamLogResponse {
+    const NAME: &'static str = "tweendeck.v1.StreamLogResponse";
+}
+
 impl Answer for v1::WatchContainersResponse {
     const NAME: &'static str = "tweendeck.v1.WatchContainersResponse";
 }

@@ -17,9 +17,10 @@ use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
+use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::{
-    ReadFilesRequest, ReadFilesResponse, WatchContainersRequest, WatchContainersResponse, WatchEventsRequest,
-    WatchEventsResponse, WriteFilesRequest, WriteFilesResponse,
+    ReadFilesRequest, ReadFilesResponse, StreamLogRequest, StreamLogResponse, WatchContainersRequest,
+    WatchContainersResponse, WatchEventsRequest, WatchEventsResponse, WriteFilesRequest, WriteFilesResponse,
 };
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
@@ -145,6 +146,13 @@ impl Agent {
             None => work.await,
             Some(limit) => timeout(limit, work).await.map_err(|_| Failure::NoAnswer { limit })?,
         }
+    }
+
+    /// Opens a log. It is not tried again: whoever reads it knows where to go on.
+    pub(crate) async fn log(&self, request: StreamLogRequest) -> Result<Streaming<StreamLogResponse>, Status> {
+        let client = LogServiceClient::new(self.channel.clone());
+        let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
+        Ok(client.stream_log(request).await?.into_inner())
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

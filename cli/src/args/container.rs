@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::archive;
 use super::journal::RequestArgs;
 use super::limits::LimitArgs;
+use super::logs::LogOptionArgs;
 use super::mounts::{MountArgs, ProcessArgs};
 use super::namespaces::{self, NamespaceArgs, Network};
 use super::pressure::PressureArgs;
@@ -81,6 +82,8 @@ pub(crate) struct ContainerArgs {
     /// Create it in the room of this reservation (`tween reserve`) [default: in what is free].
     #[arg(long, value_name = "NAME")]
     pub(crate) reservation: Option<String>,
+    #[command(flatten)]
+    logs: LogOptionArgs,
 }
 
 /// What a container has as its root.
@@ -144,6 +147,7 @@ impl ContainerArgs {
             stop_grace: self.stop_grace.and_then(|grace| grace.try_into().ok()),
             namespaces: self.namespaces.into_options(shared),
             security: self.security.into_options(),
+            logs: self.logs.into_options(),
             ..Default::default()
         };
         self.mounts.into_spec(&mut spec);

@@ -8,6 +8,7 @@ mod container;
 mod cp;
 mod journal;
 mod limits;
+mod logs;
 mod mounts;
 mod namespaces;
 mod pressure;
@@ -26,6 +27,7 @@ pub(crate) use change::{
 };
 pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use journal::{EventsArgs, ReleaseArgs, ReserveArgs, spelled};
+pub(crate) use logs::LogsArgs;
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
@@ -60,10 +62,10 @@ pub(crate) struct Global {
     /// Where the agent listens: unix:///PATH, /PATH or http://HOST:PORT.
     #[arg(long, global = true, env = "TWEEN_HOST", default_value = DEFAULT_ADDRESS, value_name = "ADDRESS")]
     pub(crate) host: Address,
-    /// How long a call to the agent may take: 500ms, 10s, 2m, 1h [default: 60s; none for run, wait and watch].
+    /// How long a call to the agent may take: 500ms, 10s, 2m, 1h [default: 60s; none for run, wait, watch and logs].
     ///
     /// At most 24h. What the agent has accepted goes on after that. For `stop`, the default is 60s and its --grace. For `run` it bounds
-    /// the start, and then the wait; for `wait`, each wait, and 0s asks without waiting; `watch` ends after it, with 0.
+    /// the start, and then the wait; for `wait`, each wait, and 0s asks without waiting; `watch` and `logs` end after it, with 0.
     #[arg(long, global = true, value_parser = timeout, value_name = "DURATION")]
     pub(crate) timeout: Option<Duration>,
     /// How to print answers.
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     Ps(ProcessesArgs),
     /// Show a container in detail, with the limits that were asked beside those in effect.
     Info(InfoArgs),
+    /// Print what a container has written to its standard output, standard error or terminal, and follow it.
+    Logs(LogsArgs),
     /// Wait until containers have stopped, and print their exit codes, one a line.
     Wait(WaitArgs),
     /// Show what containers use, read from the kernel.
@@ -160,6 +164,7 @@ impl Command {
             | Self::Ls(_)
             | Self::Ps(_)
             | Self::Info(_)
+            | Self::Logs(_)
             | Self::Stats(_)
             | Self::Watch(_)
             | Self::Events(_)

@@ -12,7 +12,7 @@ use crate::agent::Agent;
 use crate::args::InfoArgs;
 use crate::exit;
 use crate::failure::Failure;
-use crate::output::{Details, Printer, age, command_line, cpu_time, exact, limits, moment, size, word};
+use crate::output::{Details, Printer, age, command_line, cpu_time, dropped, exact, kept, limits, moment, size, word};
 use crate::signal;
 
 pub(super) async fn run(args: InfoArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
@@ -37,6 +37,7 @@ fn text(container: &Container, now: SystemTime) -> String {
     asked(&mut details, &spec);
     details.fact("Cgroup", &status.cgroup_path);
     details.fact("Output", &status.log_dir);
+    details.fact("", spec.logs.as_ref().map(kept).unwrap_or_default());
     details.fact("Revision", container.revision.to_string());
     details.fact("Etag", &container.etag);
     format!("{details}\n\n{}", limits(spec.resources.as_ref(), status.effective.as_ref()))
@@ -78,6 +79,8 @@ fn incidents(details: &mut Details, status: &ContainerStatus) {
         details.fact("Forks", format!("{} refused by the limit on processes", status.pids_max_hits));
     }
     details.facts("Pressure", status.pressure.iter().map(pressure));
+    let streams = status.logs.iter().flat_map(|logs| &logs.streams);
+    details.facts("Dropped", streams.filter(|stream| stream.dropped_bytes > 0).map(dropped));
 }
 
 /// `last 2026-07-01T12:00:00Z: dd (PID 4711) with 30.0 MiB, when 32.0 MiB of 32.0 MiB were in use`.
@@ -263,6 +266,15 @@ mod tests {
             last_oom: Some(known),
             pids_max_hits: 11,
             pressure: vec![some, full],
+            logs: Some(tweendeck_proto::v1::LogStatus {
+                streams: vec![tweendeck_proto::v1::LogStreamStatus {
+                    stream: 2,
+                    written_bytes: 1,
+                    dropped_bytes: 12,
+                    last_drop_time: at(62),
+                    last_drop_reason: 2,
+                }],
+            }),
             ..Default::default()
         };
         let shown = |status: &ContainerStatus| {
@@ -275,7 +287,8 @@ OOM kills  2
            last 1970-01-01T00:01:00Z: d\\nd (PID 4711) with 30.0 MiB, when 32.0 MiB of 32.0 MiB were in use
 Forks      11 refused by the limit on processes
 Pressure   memory some: 3 times, last 1970-01-01T00:01:01Z
-           io full: 0 times";
+           io full: 0 times
+Dropped    12 bytes of stderr, last 1970-01-01T00:01:02Z: no space";
         assert_eq!(shown(&status), expected);
         let unknown = OomEvent { time: at(60), ..Default::default() };
         let status = ContainerStatus { oom_kills: 1, last_oom: Some(unknown), ..Default::default() };

@@ -13,6 +13,7 @@ mod events;
 mod foreground;
 mod info;
 mod interrupts;
+mod logs;
 mod ls;
 mod mutate;
 mod node;
@@ -64,6 +65,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,
         Command::Info(args) => info::run(args, agent, out).await,
+        Command::Logs(args) => logs::run(args, agent, out).await,
         Command::Wait(args) => wait::run(args, agent, out).await,
         Command::Stats(args) => stats::run(args, agent, out).await,
         Command::Watch(args) => watch::run(args, agent, out).await,

@@ -24,6 +24,11 @@ impl Printer {
         Self::onto(Box::new(io::stdout()), format)
     }
 
+    /// Standard error, for what a container wrote to its own.
+    pub(crate) fn stderr() -> Self {
+        Self { sink: Box::new(io::stderr()), json: None, closed: false }
+    }
+
     fn onto(sink: Box<dyn Write>, format: Format) -> Result<Self, Failure> {
         let json = match format {
             Format::Table => None,
@@ -68,12 +73,16 @@ impl Printer {
 
     /// Prints a text and a line's end, whatever the format.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        if self.closed {
+        // In one piece: a reader of lines sees whole ones, and a table costs one system call.
+        self.raw(format!("{text}\n").as_bytes())
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        if self.closed || bytes.is_empty() {
             return Ok(());
         }
-        // In one piece: a reader of lines sees whole ones, and a table costs one system call.
-        let text = format!("{text}\n");
-        match self.sink.write_all(text.as_bytes()).and_then(|()| self.sink.flush()) {
+        match self.sink.write_all(bytes).and_then(|()| self.sink.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
                 Ok(())

@@ -24,9 +24,10 @@ use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
+use tweendeck_proto::v1::log_service_server::LogServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
 use tweendeck_proto::v1::stats_service_server::StatsServiceServer;
-use tweendeck_proto::v1::{Container, WatchContainersRequest, WatchContainersResponse};
+use tweendeck_proto::v1::{Container, StreamLogResponse, WatchContainersRequest, WatchContainersResponse};
 
 pub(crate) use services::{container, refusal};
 
@@ -53,6 +54,8 @@ pub(crate) struct World {
     /// What the next watches send; the last one goes on for ever.
     pub(crate) watches: Mutex<VecDeque<Items>>,
     pub(crate) watch_requests: Mutex<Vec<WatchContainersRequest>>,
+    /// What the next logs send, and then their end.
+    pub(crate) logs: Mutex<VecDeque<Vec<Result<StreamLogResponse, Status>>>>,
     pub(crate) host_is_ok: bool,
 }
 
@@ -80,6 +83,7 @@ impl Agent {
             silent: watch::Sender::default(),
             watches: Mutex::default(),
             watch_requests: Mutex::default(),
+            logs: Mutex::default(),
             host_is_ok,
         };
         let mut agent = Self { directory, world: Arc::new(world), server: None, tcp: None };
@@ -100,6 +104,7 @@ impl Agent {
             Server::builder()
                 .add_service(ContainerServiceServer::new(services.clone()))
                 .add_service(StatsServiceServer::new(services.clone()))
+                .add_service(LogServiceServer::new(services.clone()))
                 .add_service(NodeServiceServer::new(services.clone()))
         };
         let unix = UnixListenerStream::new(listen(&self.socket()));

@@ -1,4 +1,4 @@
-//! The fake's three services.
+//! The fake's four services.
 
 use std::sync::Arc;
 
@@ -6,6 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tweendeck_proto::v1::container_service_server::ContainerService;
+use tweendeck_proto::v1::log_service_server::LogService;
 use tweendeck_proto::v1::node_service_server::NodeService;
 use tweendeck_proto::v1::stats_service_server::StatsService;
 use tweendeck_proto::v1::*;
@@ -325,6 +326,28 @@ impl StatsService for Services {
             usage: Some(Usage { pids, io, pressure, hugetlb, ..Default::default() }),
             effective: None,
         }))
+    }
+}
+
+#[tonic::async_trait]
+impl LogService for Services {
+    async fn read_log(&self, _: Request<ReadLogRequest>) -> Answer<ReadLogResponse> {
+        Err(refusal(Code::Unimplemented, ErrorReason::Internal, "tween reads streams"))
+    }
+
+    type StreamLogStream = ReceiverStream<Result<StreamLogResponse, Status>>;
+
+    async fn stream_log(&self, request: Request<StreamLogRequest>) -> Answer<Self::StreamLogStream> {
+        let request = request.into_inner();
+        let detail = format!("{} {:?} {:?} {}", request.cursor, request.tail, request.streams, request.follow);
+        self.called("Log", &request.name, detail, "")?;
+        self.find(&request.name)?;
+        let items = self.0.logs.lock().unwrap().pop_front().unwrap_or_default();
+        let (sender, receiver) = tokio::sync::mpsc::channel(64);
+        for item in items {
+            let _ = sender.send(item).await;
+        }
+        Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
 

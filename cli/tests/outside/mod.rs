@@ -2,6 +2,7 @@
 
 mod changing;
 mod failing;
+mod logs;
 mod running;
 mod showing;
 mod watching;

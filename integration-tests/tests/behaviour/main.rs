@@ -20,6 +20,7 @@ mod grpcurl;
 mod incidents;
 mod inside;
 mod lifecycle;
+mod logs;
 mod requests;
 mod reservations;
 mod rootfs;

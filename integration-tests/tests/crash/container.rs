@@ -83,7 +83,7 @@ impl Container {
             attempt: 1,
             rootfs,
             mode: InitMode::Init,
-            logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            logs: LogPolicy::plain(1 << 20, 2),
             peers: Vec::new(),
             cgroup_base: String::new(),
             pressure: Vec::new(),

@@ -79,7 +79,7 @@ impl Bench {
             attempt: 1,
             rootfs: Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![self.dir.path().to_owned()] },
             mode: InitMode::Init,
-            logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            logs: LogPolicy::plain(1 << 20, 2),
             peers: Vec::new(),
             cgroup_base: String::new(),
             seccomp: None,

@@ -2,6 +2,7 @@
 
 mod devices;
 mod files;
+mod logs;
 mod mounts;
 mod name;
 mod namespaces;

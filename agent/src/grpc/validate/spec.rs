@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 use tweendeck_proto::v1;
 
 use super::devices::devices;
+use super::logs::logs;
 use super::mounts::{archive, directory, image, mounts, overlay};
 use super::pressure::pressure;
 use super::process::process;
@@ -59,6 +60,9 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     process(spec, violations);
     if let Some(asked) = &spec.pressure {
         pressure(asked, violations);
+    }
+    if let Some(asked) = &spec.logs {
+        logs(&host.logs, asked, violations);
     }
     let known = |valid: bool, field: &str, violations: &mut Violations| {
         violations.require(valid, field, "is not a value this version knows");

@@ -60,7 +60,7 @@ impl<'a> Ours<'a> {
             attempt: self.attempts.get(),
             rootfs: Rootfs::Directory { path: self.place.root() },
             mode,
-            logs: LogPolicy { max_file_bytes: 1 << 20, max_files: 2 },
+            logs: LogPolicy::plain(1 << 20, 2),
             peers: Vec::new(),
             cgroup_base: String::new(),
             pressure: Vec::new(),

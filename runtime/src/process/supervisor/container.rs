@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::SuperviseError;
 use super::clients::{Clients, Said};
+use super::drops::DropWatch;
 use super::events::{Events, Source};
 use super::freezer::FreezerWatch;
 use super::incidents::IncidentWatch;
@@ -15,6 +16,7 @@ use crate::bundle::{Paths, Plan};
 use crate::cgroup::Freezer;
 use crate::control::{Phase, Request, Scope, Status};
 use crate::incident::Incidents;
+use crate::log::LogStats;
 use crate::process::channel::{Heard, StartFailure, Word};
 use crate::process::say::say;
 use crate::sys;
@@ -43,6 +45,7 @@ pub(super) struct Container {
     pub(super) asked_to_kill: bool,
     pub(super) incidents: IncidentWatch,
     pub(super) freezer: FreezerWatch,
+    pub(super) drops: DropWatch,
 }
 
 impl Container {
@@ -63,6 +66,7 @@ impl Container {
             oom_kills: 0,
             freezer: Freezer::Thawed,
             incidents: Incidents::default(),
+            logs: LogStats::default(),
             exit: None,
         };
         Ok(Self {
@@ -79,6 +83,7 @@ impl Container {
             asked_to_kill: false,
             incidents: IncidentWatch::default(),
             freezer: FreezerWatch::default(),
+            drops: DropWatch::default(),
         })
     }
 
@@ -103,9 +108,11 @@ impl Container {
             self.watch_incidents(watched)?;
         }
         let wait_status = loop {
-            let recheck = [self.incidents.recheck(), self.freezer.recheck()].into_iter().flatten().min();
+            let recheck = [self.incidents.recheck(), self.freezer.recheck(), self.recheck_output()];
+            let recheck = recheck.into_iter().flatten().min();
             let mut ready = self.events.wait(recheck).map_err(SuperviseError::Events)?;
             self.look_at_incidents();
+            self.look_at_output();
             self.look_if_due(&parts);
             let ended = ready.contains(&Source::Init);
             // What callers ask and what the kernel says goes before output, which may never end.
@@ -130,6 +137,7 @@ impl Container {
             Source::Stdout | Source::Stderr | Source::Console => {
                 self.output.pump(source, &mut self.buffer, &self.events);
             }
+            Source::Compressor => self.output.compressed(&self.events),
             Source::Oom => self.oom(),
             Source::Pids => self.pids_max_hit(),
             Source::Pressure(number) => self.stalled(number),
@@ -139,6 +147,7 @@ impl Container {
     }
 
     fn accept(&mut self, parts: &Parts) {
+        self.status.logs = self.output.stats();
         self.read_freezer(parts);
         for fd in self.clients.take_dropped() {
             self.freezer.forget(fd);

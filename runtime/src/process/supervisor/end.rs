@@ -110,6 +110,7 @@ impl Container {
             memory_peak_bytes: totals.memory_peak_bytes,
             oom_kills: totals.oom_kills.unwrap_or(self.status.oom_kills),
             incidents: self.status.incidents.clone(),
+            logs: self.output.stats(),
         }
     }
 
@@ -117,6 +118,7 @@ impl Container {
     fn tell_end(&mut self, record: ExitRecord) {
         self.status.phase = Phase::Exited;
         self.status.oom_kills = record.oom_kills;
+        self.status.logs.clone_from(&record.logs);
         self.status.exit = Some(record);
         self.clients.tell(&self.status);
     }

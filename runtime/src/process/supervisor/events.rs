@@ -18,6 +18,8 @@ pub(super) enum Source {
     Oom,
     Freezer,
     Console,
+    /// The end of a compression.
+    Compressor,
     /// Refused forks.
     Pids,
     /// Stalls, by the number of the trigger, below [`TRIGGERS`].
@@ -31,7 +33,7 @@ const TRIGGERS: u8 = 6;
 /// Connections are numbered from here, triggers from further below; the fixed sources stand below both.
 const CLIENTS: u64 = 32;
 const PRESSURE: u64 = 24;
-const FIXED: [Source; 10] = [
+const FIXED: [Source; 11] = [
     Source::Listener,
     Source::Init,
     Source::Status,
@@ -42,6 +44,7 @@ const FIXED: [Source; 10] = [
     Source::Freezer,
     Source::Console,
     Source::Pids,
+    Source::Compressor,
 ];
 
 /// Waits for events.
@@ -77,6 +80,7 @@ impl Events {
             | Source::Oom
             | Source::Freezer
             | Source::Console
+            | Source::Compressor
             | Source::Pids => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
         };
         self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)

@@ -5,6 +5,7 @@
 
 mod clients;
 mod container;
+mod drops;
 mod end;
 mod events;
 mod first;

@@ -2,19 +2,25 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::events::{Events, Source};
 use crate::bundle::Plan;
+use crate::log::{self, LogStats};
 use crate::process::child::Stdio;
-use crate::process::logs::Log;
+use crate::process::logs::{Compressor, Log};
+use crate::process::say::say;
 use crate::rootfs::{self, Terminal};
 
 /// The most a pipe can hold (proc_sys_fs(5), `pipe-max-size`); more than a terminal does.
 const PIPE_MAX: usize = 1 << 20;
+
+/// How long until the kernel is asked again to watch a stream.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// The supervisor's ends of the output pipes.
 #[derive(Debug)]
@@ -36,7 +42,11 @@ pub(super) fn open(plan: &Plan) -> nix::Result<(Option<Pipes>, Stdio)> {
 /// The log files, and what is written to them.
 #[derive(Debug)]
 pub(super) struct Output {
+    directory: PathBuf,
     streams: Vec<Stream>,
+    /// Whether rotated files are compressed, and who does it now.
+    compress: bool,
+    compressor: Option<Compressor>,
 }
 
 #[derive(Debug)]
@@ -44,6 +54,8 @@ struct Stream {
     source: Source,
     log: Log,
     end: Option<OwnedFd>,
+    /// It is not watched: there has been more than may be read.
+    held_back: bool,
     /// The other end, of a terminal. While it is open here, a terminal that nobody has open inside reads like one that nobody writes to: otherwise it would be an
     /// error that epoll(7) tells without end, until somebody opens it again (`EIO`).
     other: Option<OwnedFd>,
@@ -52,14 +64,16 @@ struct Stream {
 impl Output {
     /// The log files that the command's output goes to. [`Output::begin`] is to follow.
     pub(super) fn new(plan: &Plan, directory: &Path) -> Self {
-        let stream =
-            |source, name| Stream { source, log: Log::new(directory, name, plan.logs.clone()), end: None, other: None };
-        let streams = if rootfs::asks_for_a_terminal(&plan.spec) {
-            vec![stream(Source::Console, "console")]
-        } else {
-            vec![stream(Source::Stdout, "stdout"), stream(Source::Stderr, "stderr")]
+        let stream = |source, name| {
+            let log = Log::new(directory, name, &plan.logs, plan.attempt == 1);
+            Stream { source, log, end: None, held_back: false, other: None }
         };
-        Self { streams }
+        let streams = if rootfs::asks_for_a_terminal(&plan.spec) {
+            vec![stream(Source::Console, log::Stream::Console)]
+        } else {
+            vec![stream(Source::Stdout, log::Stream::Stdout), stream(Source::Stderr, log::Stream::Stderr)]
+        };
+        Self { directory: directory.to_owned(), streams, compress: plan.logs.compress, compressor: None }
     }
 
     /// Opens the log files.
@@ -92,25 +106,109 @@ impl Output {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.source == source) {
             stream.pump(buffer, events);
         }
+        self.compress(events);
+    }
+
+    /// How long to wait for more output at most.
+    pub(super) fn recheck(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let recheck = |stream: &mut Stream| {
+            let due = stream.log.recheck(now);
+            // It could not be watched again.
+            due.or_else(|| stream.held_back.then_some(AGAIN))
+        };
+        self.streams.iter_mut().filter_map(recheck).min()
+    }
+
+    /// Does what has become due.
+    pub(super) fn look(&mut self, events: &Events) {
+        for stream in &mut self.streams {
+            stream.log.flow();
+            stream.let_go_on(events);
+        }
+    }
+
+    /// What became of the output so far.
+    pub(super) fn stats(&self) -> LogStats {
+        LogStats { streams: self.streams.iter().map(|stream| stream.log.stats()).collect() }
+    }
+
+    /// How much of it was dropped.
+    pub(super) fn dropped_bytes(&self) -> u64 {
+        self.streams.iter().map(|stream| stream.log.stats().dropped_bytes).sum()
+    }
+
+    /// A compression has ended; there may be more to compress by now.
+    pub(super) fn compressed(&mut self, events: &Events) {
+        if let Some(compressor) = self.compressor.take_if(|compressor| compressor.has_ended()) {
+            events.remove(&compressor);
+        }
+        self.compress(events);
+    }
+
+    /// Has rotated files compressed, by one process at a time.
+    fn compress(&mut self, events: &Events) {
+        if !self.compress || self.compressor.is_some() {
+            return;
+        }
+        let rotated = |stream: &mut Stream| stream.log.take_rotated();
+        if self.streams.iter_mut().map(rotated).fold(false, |any, one| any | one) {
+            match Compressor::begin(&self.directory) {
+                Ok(begun) => {
+                    if let Err(error) = events.add(Source::Compressor, &begun) {
+                        say(format_args!("wait for the end of a compression: {error}"));
+                    }
+                    self.compressor = Some(begun);
+                }
+                // The next rotation tries again.
+                Err(error) => say(format_args!("compress rotated files: {error}")),
+            }
+        }
     }
 
     /// Takes what is left when everything of the container has died. Somebody else may have got hold of a pipe's other end, and never stop writing; so what is
-    /// taken is what it can hold.
+    /// taken is what it can hold, whatever the rate.
     pub(super) fn finish(&mut self, buffer: &mut [u8], events: &Events) {
         for stream in &mut self.streams {
             let mut room = PIPE_MAX;
             while room > 0 {
-                let taken = stream.pump(buffer, events);
+                let taken = stream.read(buffer, events);
                 room = if taken == 0 { 0 } else { room.saturating_sub(taken) };
             }
             stream.log.finish();
+        }
+        if let Some(compressor) = self.compressor.take() {
+            // What it has not come to is for the next run.
+            compressor.end();
         }
     }
 }
 
 impl Stream {
+    /// Reads as much as the rate allows. If that is nothing, it is not watched until there is something again.
+    fn pump(&mut self, buffer: &mut [u8], events: &Events) {
+        let most = usize::try_from(self.log.may_read(Instant::now())).unwrap_or(usize::MAX);
+        if most > 0 {
+            let room = buffer.len().min(most);
+            self.read(buffer.get_mut(..room).unwrap_or_default(), events);
+        } else if let Some(end) = &self.end {
+            events.remove(end);
+            self.held_back = true;
+        }
+    }
+
+    fn let_go_on(&mut self, events: &Events) {
+        if let Some(end) = self.end.as_ref().filter(|_| self.held_back && self.log.may_read(Instant::now()) > 0) {
+            match events.add(self.source, end) {
+                Ok(()) => self.held_back = false,
+                // Tried again: the rate has not been used.
+                Err(error) => say(format_args!("watch output again: {error}")),
+            }
+        }
+    }
+
     /// Stops watching what has ended.
-    fn pump(&mut self, buffer: &mut [u8], events: &Events) -> usize {
+    fn read(&mut self, buffer: &mut [u8], events: &Events) -> usize {
         let Some(end) = &self.end else { return 0 };
         match nix::unistd::read(end, buffer) {
             Ok(0) => events.remove(end),
