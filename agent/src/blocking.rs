@@ -1,7 +1,7 @@
 //! The one way out of the asynchronous world: short work that may sleep in the kernel.
 //!
-//! File and cgroup writes, spawning a supervisor, removing directories. Nothing here waits for a container; unpacking an archive is the one work that takes minutes,
-//! and at most two of those go on at once (`workload/unpack.rs`).
+//! File and cgroup writes, spawning a supervisor, removing directories. Nothing here waits for a container. What may take minutes has a bound of its own on how many go on at
+//! once, so that threads are left for everything else: unpacking an archive (`workload/unpack.rs`), hooks (`workload/hooks.rs`).
 
 /// Runs `work` on a thread that may block.
 ///

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tweendeck_proto::v1::{IsolationAction, ReportingStatus};
 
 use crate::journal::{Journal, JournalError, Record};
@@ -21,29 +21,33 @@ const TICK: Duration = Duration::from_millis(500);
 /// How far the stored moment of contact may lag behind.
 const STORED: Duration = Duration::from_secs(5);
 
+/// How long a container may take to accept what is asked of it.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Starts looking. Ends when the agent goes down.
 pub fn start(registry: Registry, status: watch::Receiver<ReportingStatus>, stopping: watch::Receiver<bool>) {
     tasks::spawn("isolation", async move {
         let boot_id = registry.host().boot_id.clone();
-        let now = Moment::now(&boot_id);
+        let began = Moment::now(&boot_id);
         let stored = stored_contact(registry.journal()).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "read when etcd was last heard of");
             None
         });
-        let watcher =
-            Watcher { contact: stored.unwrap_or_else(|| now.clone()), stored: None, seen: None, registry, status };
-        watcher.run(boot_id, stopping).await;
+        let contact = stored.unwrap_or_else(|| began.clone());
+        Watcher { registry, status, began, contact, stored: None, seen: None }.run(boot_id, stopping).await;
     });
 }
 
 struct Watcher {
     registry: Registry,
     status: watch::Receiver<ReportingStatus>,
+    /// When this agent began to look.
+    began: Moment,
     /// The last acknowledgement.
     contact: Moment,
-    /// Which one the store has.
+    /// Which one the store has, or was offered last.
     stored: Option<Moment>,
-    /// By which sign it was told apart from the one before.
+    /// By which sign it was told apart from the one before; none yet in this agent's life.
     seen: Option<prost_types::Timestamp>,
 }
 
@@ -53,43 +57,67 @@ impl Watcher {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! { biased;
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                _ = stopping.wait_for(|stopping| *stopping) => break,
                 _ = ticks.tick() => {}
             }
             let now = Moment::now(&boot_id);
             let status = self.status.borrow().clone();
-            let fresh = status.connected && status.last_success_time != self.seen;
-            if fresh {
+            if status.connected && status.last_success_time != self.seen {
                 self.seen = status.last_success_time;
                 self.contact = now.clone();
             }
             self.look(&now, status.connected).await;
         }
+        // So that the next agent does not count the time in which this one knew better.
+        if self.concerned() {
+            self.store().await;
+        }
+    }
+
+    /// Whether anybody has a policy.
+    fn concerned(&self) -> bool {
+        self.registry.handles().iter().any(|handle| policy(&handle.view()).is_some())
     }
 
     async fn look(&mut self, now: &Moment, connected: bool) {
-        let lost = now.since(&self.contact);
+        // An agent that has just begun has not had the time to find etcd.
+        let ttl = self.registry.host().lease_ttl.unwrap_or_default();
+        let may_act = self.seen.is_some() || now.since(&self.began) >= ttl;
+        let (answered, mut answers) = mpsc::channel::<()>(1);
         let mut concerned = false;
         for handle in self.registry.handles() {
             let record = handle.view();
             let Some((action, after)) = policy(&record) else { continue };
             concerned = true;
-            let op = match due(&record, action, lost >= after, connected) {
-                Some(op) => op,
-                None => continue,
-            };
+            // Whoever started it, or let it go on, has as much time again.
+            let lost = now.since(&self.contact).min(now.since(&record.since));
+            let Some(op) = due(&record, action, may_act && lost >= after, connected) else { continue };
             tracing::warn!(container = record.name(), ?op, lost_for = ?lost, "contact with etcd");
-            if let Err(error) = handle.ask(op, Terms::default()).await {
-                tracing::debug!(container = record.name(), %error, "isolation; looking again");
-            }
+            let answered = answered.clone();
+            // Side by side: one that takes long to answer holds up nobody else.
+            tasks::spawn("isolate", async move {
+                match timeout(ANSWER, handle.ask(op, Terms::default())).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => tracing::debug!(container = record.name(), %error, "isolation; looking again"),
+                    Err(_) => tracing::warn!(container = record.name(), "isolation: no answer yet; looking again"),
+                }
+                drop(answered);
+            });
         }
-        let lags = self.stored.as_ref().is_none_or(|stored| self.contact.since(stored) >= STORED);
-        if concerned && lags {
-            match store_contact(self.registry.journal(), &self.contact).await {
-                Ok(()) => self.stored = Some(self.contact.clone()),
-                Err(error) => tracing::warn!(%error, "write down when etcd was last heard of"),
-            }
+        drop(answered);
+        // Nothing is sent: it ends when all of them have their answers.
+        let _ = answers.recv().await;
+        if concerned && self.stored.as_ref().is_none_or(|stored| self.contact.since(stored) >= STORED) {
+            self.store().await;
         }
+    }
+
+    async fn store(&mut self) {
+        if let Err(error) = store_contact(self.registry.journal(), &self.contact).await {
+            tracing::warn!(%error, "write down when etcd was last heard of");
+        }
+        // One that cannot be stored is not offered at every look.
+        self.stored = Some(self.contact.clone());
     }
 }
 

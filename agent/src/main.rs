@@ -1,6 +1,7 @@
 //! `tweendeckd`: one node's agent.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tweendeck_agent::{config, startup};
 
@@ -22,7 +23,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(startup::run(config)) {
+    let ended = runtime.block_on(startup::run(config));
+    // Work that hangs in the kernel must not keep a service manager waiting.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Either the log is there, or setting it up is what failed.

@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -21,6 +21,10 @@ use nix::unistd::Pid;
 
 use crate::sys;
 
+/// What a pipe takes without anybody who reads (pipe(7)), bytes.
+const INPUT: usize = 65_536;
+/// Reads of a pipe before the clock is looked at again.
+const READS: usize = 16;
 /// What is kept of what a hook says, bytes.
 const SAID: usize = 4096;
 
@@ -109,9 +113,6 @@ pub enum HookError {
         /// What it said.
         said: String,
     },
-    /// It is not known where it is.
-    #[error("{0}")]
-    Unknown(String),
     /// It was to be stopped.
     #[error("{0} was stopped before it had ended")]
     Stopped(PathBuf),
@@ -131,17 +132,42 @@ pub enum HookError {
 #[derive(Debug, Default)]
 pub struct Stop {
     asked: AtomicBool,
-    process: OnceLock<i32>,
+    /// The process group that runs now; only as long as its number cannot be another's.
+    group: Mutex<Option<i32>>,
 }
 
 impl Stop {
     /// Ends it, also if it has not begun.
     pub fn ask(&self) {
         self.asked.store(true, Ordering::SeqCst);
-        if let Some(group) = self.process.get() {
+        if let Some(group) = *self.group() {
             // One that has ended meanwhile is what we want.
-            let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// A group has begun; if it was to be stopped before it did, it ends.
+    fn began(&self, group: i32) {
+        *self.group() = Some(group);
+        if self.is_asked() {
+            self.ask();
+        }
+    }
+
+    /// Kills what is left of the group, whose first process has not been reaped yet, and forgets it.
+    fn over(&self) {
+        if let Some(group) = self.group().take() {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+    }
+
+    /// A panic of a holder cannot leave a number half written.
+    fn group(&self) -> MutexGuard<'_, Option<i32>> {
+        self.group.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -150,29 +176,29 @@ impl Stop {
 /// # Errors
 /// [`HookError`]: it could not be run, took too long, or has failed.
 pub fn run(hook: &Hook, stop: &Stop) -> Result<(), HookError> {
-    check(&hook.path)?;
+    let path = check(&hook.path)?;
+    if hook.input.len() > INPUT {
+        return Err(HookError::Refused {
+            path,
+            why: "the state of the container is larger than 65536 bytes: it has very long labels",
+        });
+    }
     let failed = |step| move |source| HookError::Run { step, path: hook.path.clone(), source };
     let (said, theirs) =
         nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|error| failed("make a pipe for")(error.into()))?;
-    if stop.asked.load(Ordering::SeqCst) {
+    if stop.is_asked() {
         return Err(HookError::Stopped(hook.path.clone()));
     }
-    let mut child = spawn(hook, theirs).map_err(failed("start"))?;
-    let group = i32::try_from(child.id()).unwrap_or(0);
-    let _ = stop.process.set(group);
-    if stop.asked.load(Ordering::SeqCst) {
-        stop.ask();
-    }
+    let mut child = spawn(hook, &path, theirs).map_err(failed("start"))?;
+    stop.began(i32::try_from(child.id()).map_err(|error| failed("find")(io::Error::other(error)))?);
     let outcome = attend(hook, &mut child, &File::from(said)).map_err(failed("wait for"));
-    // Before it is reaped: the number is still this group's.
-    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    stop.over();
     let status = child.wait().map_err(failed("wait for"))?;
     let Attended { ended, said } = outcome?;
-    let path = hook.path.clone();
     if !ended {
         return Err(HookError::Slow { path, timeout: hook.timeout, said });
     }
-    if stop.asked.load(Ordering::SeqCst) {
+    if stop.is_asked() {
         return Err(HookError::Stopped(path));
     }
     if status.success() {
@@ -185,27 +211,28 @@ pub fn run(hook: &Hook, stop: &Stop) -> Result<(), HookError> {
     Err(HookError::Failed { path, status, said })
 }
 
-/// Only what nobody but root and this user can change is run.
-fn check(path: &Path) -> Result<(), HookError> {
-    let refused = |why| HookError::Refused { path: path.to_owned(), why };
-    let found = fs::metadata(path).map_err(|source| HookError::Run { step: "find", path: path.to_owned(), source })?;
-    let directory = path.parent().map(fs::metadata).and_then(Result::ok);
-    let ours = |found: &fs::Metadata| found.uid() == 0 || found.uid() == nix::unistd::geteuid().as_raw();
-    let closed = |found: &fs::Metadata| found.mode() & 0o022 == 0;
-    if !found.is_file() || found.mode() & 0o111 == 0 {
-        return Err(refused("it is no program"));
+/// Only what nobody but root and this user can change is run: the file that links lead to, and every directory on the way.
+fn check(path: &Path) -> Result<PathBuf, HookError> {
+    let found = |step| move |source| HookError::Run { step, path: path.to_owned(), source };
+    let real = fs::canonicalize(path).map_err(found("find"))?;
+    let refused = |why| HookError::Refused { path: real.clone(), why };
+    for (depth, place) in real.ancestors().enumerate() {
+        let place = fs::metadata(place).map_err(found("look at"))?;
+        if depth == 0 && (!place.is_file() || place.mode() & 0o111 == 0) {
+            return Err(refused("it is no program"));
+        }
+        let ours = place.uid() == 0 || place.uid() == nix::unistd::geteuid().as_raw();
+        // In a directory like /tmp (sticky, inode(7)) others can make files and not replace ours.
+        let sticky = depth > 1 && place.mode() & 0o1000 != 0;
+        if !ours || place.mode() & 0o022 != 0 && !sticky {
+            return Err(refused("others than root and the agent's user can change it, or a directory that it is in"));
+        }
     }
-    if !directory.as_ref().is_some_and(|directory| ours(directory) && closed(directory))
-        || !ours(&found)
-        || !closed(&found)
-    {
-        return Err(refused("others than root and the agent's user can change it, or its directory"));
-    }
-    Ok(())
+    Ok(real)
 }
 
-fn spawn(hook: &Hook, said: OwnedFd) -> io::Result<Child> {
-    let mut command = Command::new(&hook.path);
+fn spawn(hook: &Hook, path: &Path, said: OwnedFd) -> io::Result<Child> {
+    let mut command = Command::new(path);
     command.args(&hook.arguments).env_clear().envs(hook.environment.iter().map(|(name, value)| (name, value)));
     command.env("PATH", OsStr::new("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     command.current_dir("/").process_group(0).stdin(Stdio::piped());
@@ -254,7 +281,7 @@ fn attend(hook: &Hook, child: &mut Child, said: &File) -> io::Result<Attended> {
 /// Takes what is there; whether there may be more later.
 fn hear(mut said: &File, text: &mut Vec<u8>) -> bool {
     let mut chunk = [0; 4096];
-    loop {
+    for _ in 0..READS {
         match said.read(&mut chunk) {
             Ok(0) => return false,
             Ok(length) => {
@@ -265,6 +292,7 @@ fn hear(mut said: &File, text: &mut Vec<u8>) -> bool {
             Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
         }
     }
+    true
 }
 
 fn spoken(text: &[u8]) -> String {
@@ -343,6 +371,38 @@ mod tests {
             assert!(matches!(running.join().unwrap(), Err(HookError::Stopped(_))));
         });
         assert!(matches!(run(&hook, &stop), Err(HookError::Stopped(_))));
+    }
+
+    #[test]
+    fn one_that_follows_another_is_stopped_too() {
+        let (quick, slow) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let begun = slow.path().join("begun");
+        let hooks = [
+            hook(quick.path(), "exit 0", LONG),
+            hook(slow.path(), &format!("touch {}; sleep 1000", begun.display()), LONG),
+        ];
+        let stop = Stop::default();
+        std::thread::scope(|scope| {
+            let running = scope.spawn(|| hooks.iter().try_for_each(|hook| run(hook, &stop)));
+            while !begun.exists() {
+                std::thread::yield_now();
+            }
+            stop.ask();
+            assert!(matches!(running.join().unwrap(), Err(HookError::Stopped(_))));
+        });
+        assert_eq!(*stop.group(), None, "a number that may be another's by now");
+    }
+
+    #[test]
+    fn a_link_leads_to_what_is_looked_at() {
+        let (ours, open) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = hook(open.path(), "exit 0", LONG);
+        let link = ours.path().join("link");
+        std::os::unix::fs::symlink(&target.path, &link).unwrap();
+        let linked = Hook { path: link, ..target };
+        run(&linked, &Stop::default()).unwrap();
+        fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(run(&linked, &Stop::default()), Err(HookError::Refused { .. })));
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Reader<'_> {
         valid.then_some(Node { id: NodeId(id), labels, reserved_cpu_millis, reserved_memory_bytes })
     }
 
-    /// Nobody but its owner may put something there.
+    /// Who may put something there is looked at when a hook is run.
     fn hooks(&mut self) -> Option<Option<PathBuf>> {
         if self.set("hooks.directory").is_none() {
             return Some(None);

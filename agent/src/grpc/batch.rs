@@ -46,7 +46,7 @@ impl Api {
             results.push(BatchCreateContainersResult { name: item.name.clone(), ..Default::default() });
             let (api, outcomes) = (self.clone(), outcomes.clone());
             tasks::spawn("create", async move {
-                let outcome = api.create_one(item, begin).await;
+                let outcome = Box::pin(api.create_one(item, begin)).await;
                 // Whoever asked may be gone.
                 let _ = outcomes.send((place, outcome)).await;
             });

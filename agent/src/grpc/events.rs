@@ -43,31 +43,20 @@ impl Api {
         let journal = self.registry().journal();
         let unread = |error| Refusal::Journal { name: String::new(), error };
         let page_mark = Events::page_mark(&request);
-        let after = match request.page_token.as_str() {
-            "" => None,
-            token => match parse_token(token, &page_mark)? {
-                (id, Position::After(sequence)) => Some((id == journal.id(), sequence)),
-                (_, Position::Snapshot) => return Err(Refusal::ResumeToken("is of a watch of containers")),
-            },
-        };
-        let oldest = match since {
-            Some(since) if after.is_none() => journal.first_since(since).await.map_err(unread)?,
-            Some(_) | None => journal.after(0, 1).await.map_err(unread)?.oldest,
-        };
-        let (mut sequence, gap) = match after {
-            Some((false, _)) => (oldest.saturating_sub(1), Some(watch::gap(0, 0, GapReason::OtherJournal))),
-            Some((true, sequence)) if sequence.saturating_add(1) < oldest => {
-                let gap = watch::gap(sequence.saturating_add(1), oldest.saturating_sub(1), GapReason::Retention);
-                (oldest.saturating_sub(1), Some(gap))
-            }
-            Some((true, sequence)) => (sequence, None),
-            None => (oldest.saturating_sub(1), None),
-        };
+        let (mut sequence, mut gap) = self.begin_list(&request.page_token, &page_mark, since).await?;
         let (mut events, mut scanned, mut bytes) = (Vec::new(), 0, 0);
         let more = 'pages: loop {
             let page = journal.after(sequence, PAGE).await.map_err(unread)?;
             if page.entries.is_empty() {
                 break false;
+            }
+            let next = sequence.saturating_add(1);
+            if page.oldest > next {
+                // It was cut meanwhile. What has been read is told first, and what is missing with the next page.
+                if scanned > 0 {
+                    break true;
+                }
+                gap = Some(watch::gap(next, page.oldest.saturating_sub(1), GapReason::Retention));
             }
             for entry in page.entries {
                 if events.len() >= size || scanned >= SCANNED {
@@ -91,6 +80,43 @@ impl Api {
         let token = |mark: &str| format_token(journal.id(), Position::After(sequence), mark);
         let next_page_token = if more { token(&page_mark) } else { String::new() };
         Ok(ListEventsResponse { events, next_page_token, gap, resume_token: token(filter.mark()) })
+    }
+}
+
+impl Api {
+    /// What a page follows behind, and what is missing before it.
+    async fn begin_list(
+        &self,
+        page_token: &str,
+        page_mark: &str,
+        since: Option<i64>,
+    ) -> Result<(u64, Option<v1::Gap>), Refusal> {
+        let journal = self.registry().journal();
+        let unread = |error| Refusal::Journal { name: String::new(), error };
+        let after = match page_token {
+            "" => None,
+            token => match parse_token(token, page_mark)? {
+                (id, Position::After(sequence)) => Some((id == journal.id(), sequence)),
+                (_, Position::Snapshot) => return Err(Refusal::ResumeToken("is of a watch of containers")),
+            },
+        };
+        let oldest = match since {
+            Some(since) if after.is_none() => journal.first_since(since).await.map_err(unread)?,
+            Some(_) | None => journal.after(0, 1).await.map_err(unread)?.oldest,
+        };
+        Ok(match after {
+            Some((false, _)) => (oldest.saturating_sub(1), Some(watch::gap(0, 0, GapReason::OtherJournal))),
+            Some((true, sequence)) if sequence.saturating_add(1) < oldest => {
+                let gap = watch::gap(sequence.saturating_add(1), oldest.saturating_sub(1), GapReason::Retention);
+                (oldest.saturating_sub(1), Some(gap))
+            }
+            // One from the future is of a store that was restored from a copy.
+            Some((true, sequence)) if sequence > *journal.head().borrow() => {
+                (oldest.saturating_sub(1), Some(watch::gap(0, 0, GapReason::OtherJournal)))
+            }
+            Some((true, sequence)) => (sequence, None),
+            None => (oldest.saturating_sub(1), None),
+        })
     }
 }
 

@@ -54,10 +54,12 @@ impl Batch<'_> {
             Change::Delete(record) => Ok(self.delete(record)?),
             Change::None(record) => Ok(record),
             Change::Reserve(asked) => {
+                let request = request.filter(|_| !asked.validate_only);
                 let done = self.reserve(*asked)?;
                 return self.answer(request, done);
             }
             Change::Release(asked) => {
+                let request = request.filter(|_| !asked.validate_only);
                 let done = self.release(&asked)?;
                 return self.answer(request, done);
             }
@@ -82,8 +84,7 @@ impl Batch<'_> {
     fn answer(&self, request: Option<Request>, done: Result<v1::Reservation, JournalError>) -> Outcome<Committed> {
         match done {
             Ok(reservation) => {
-                // What was only validated has no identity, and is no answer to a retry.
-                if let Some(request) = request.filter(|_| !reservation.uid.is_empty()) {
+                if let Some(request) = request {
                     self.remember(&request, &reservation.encode_to_vec())?;
                 }
                 Ok(Ok(Committed::Reservation(Box::new(reservation))))

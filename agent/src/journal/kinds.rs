@@ -68,10 +68,21 @@ pub fn between(before: &Container, after: &Container) -> Kinds {
     .into_iter()
     .flatten()
     .collect();
-    // A command that was frozen had been executed long before.
-    if was.state() == ContainerState::Thawed && is.state() == ContainerState::Running {
-        kinds =
-            [EventKind::Thawed].into_iter().chain(kinds.list()).filter(|kind| *kind != EventKind::Started).collect();
+    // A command that was frozen, or should have been, had been executed long before.
+    let thaws = match was.state() {
+        ContainerState::Frozen | ContainerState::Thawed => Some(EventKind::Thawed),
+        ContainerState::Freezing => None,
+        ContainerState::Unspecified
+        | ContainerState::Created
+        | ContainerState::Starting
+        | ContainerState::Running
+        | ContainerState::Stopping
+        | ContainerState::Stopped
+        | ContainerState::Aborting
+        | ContainerState::Restarting => Some(EventKind::Started),
+    };
+    if is.state() == ContainerState::Running && thaws != Some(EventKind::Started) {
+        kinds = thaws.into_iter().chain(kinds.list()).filter(|kind| *kind != EventKind::Started).collect();
     }
     if kinds == Kinds::default() { kinds.with(EventKind::Updated) } else { kinds }
 }
@@ -114,7 +125,8 @@ fn pressed(was: &ContainerStatus, is: &ContainerStatus) -> bool {
 
 /// Of verdicts, not of the mere start or end of a run.
 fn probed(was: &ContainerStatus, is: &ContainerStatus) -> Option<EventKind> {
-    let (was, is) = (was.health.as_ref()?, is.health.as_ref()?);
+    let nothing = Health::default();
+    let (was, is) = (was.health.as_deref().unwrap_or(&nothing), is.health.as_deref()?);
     let verdicts = |health: &Health| {
         [&health.startup, &health.readiness, &health.liveness]
             .map(|probe| probe.as_ref().map(ProbeStatus::verdict).unwrap_or_default())
@@ -162,6 +174,11 @@ mod tests {
         let failed = container(S::Aborting, |status| status.exit = exit(1, ExitReason::StartFailed));
         assert_eq!(between(&container(S::Starting, |_| {}), &failed).list(), [EventKind::StartFailed]);
         assert_eq!(between(&container(S::Thawed, |_| {}), &container(S::Running, |_| {})).list(), [EventKind::Thawed]);
+        assert_eq!(between(&container(S::Frozen, |_| {}), &container(S::Running, |_| {})).list(), [EventKind::Thawed]);
+        assert_eq!(
+            between(&container(S::Freezing, |_| {}), &container(S::Running, |_| {})).list(),
+            [EventKind::Updated]
+        );
         assert_eq!(between(&running, &running).list(), [EventKind::Updated]);
     }
 

@@ -35,15 +35,15 @@ pub(super) fn changes(
     bytes: u64,
 ) -> Result<u64, Error> {
     let by_number = head.saturating_sub(retention.max_entries);
-    let cut = by_number.max(by_age(connection, retention, head, unix_ms)?);
-    let gone = weight_up_to(connection, cut)?;
-    let mut left = bytes.saturating_sub(gone);
-    delete(connection, cut)?;
+    let mut cut = by_number.max(by_age(connection, retention, head, unix_ms)?);
+    let mut left = bytes.saturating_sub(weight_up_to(connection, cut)?);
     if left > retention.max_bytes {
-        let (cut, gone) = by_bytes(connection, left - retention.max_bytes)?;
-        delete(connection, cut)?;
-        left = left.saturating_sub(gone);
+        // A little more, so that the next change is not beyond it again.
+        let wanted = retention.max_bytes - retention.max_bytes / 16;
+        let (further, gone) = by_bytes(connection, cut, left - wanted)?;
+        (cut, left) = (cut.max(further), left.saturating_sub(gone));
     }
+    connection.execute("DELETE FROM changes WHERE seq <= ?1", [signed(cut)])?;
     Ok(left)
 }
 
@@ -54,10 +54,6 @@ pub(super) fn requests(connection: &Connection, unix_ms: i64) -> Result<(), Erro
             (unix_ms.saturating_sub(REQUESTS_KEPT_MS), REQUESTS_KEPT),
         )
         .map(drop)
-}
-
-fn delete(connection: &Connection, up_to: u64) -> Result<(), Error> {
-    connection.execute("DELETE FROM changes WHERE seq <= ?1", [signed(up_to)]).map(drop)
 }
 
 /// The last entry that is too old.
@@ -72,12 +68,12 @@ fn by_age(connection: &Connection, retention: &Retention, head: u64, unix_ms: i6
     Ok(too_old.min(head.saturating_sub(KEPT)))
 }
 
-/// How far to cut so that at least `excess` bytes go, and what goes then. The latest entry stays.
-fn by_bytes(connection: &Connection, excess: u64) -> Result<(u64, u64), Error> {
+/// How far to cut, behind what is cut anyway, so that at least `excess` bytes go, and what goes then. The latest entry stays.
+fn by_bytes(connection: &Connection, after: u64, excess: u64) -> Result<(u64, u64), Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT seq, length(container) FROM changes WHERE seq < (SELECT max(seq) FROM changes) ORDER BY seq",
+        "SELECT seq, length(container) FROM changes WHERE seq > ?1 AND seq < (SELECT max(seq) FROM changes) ORDER BY seq",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([signed(after)])?;
     let (mut cut, mut gone) = (0, 0_u64);
     while gone < excess
         && let Some(row) = rows.next()?

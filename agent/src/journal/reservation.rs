@@ -10,7 +10,6 @@ use tweendeck_proto::admission::{Room, admit};
 use tweendeck_proto::v1::{EventKind, Reservation};
 
 use super::batch::Batch;
-use super::query::damaged;
 use super::{JournalError, Kinds, RoomError};
 
 /// Room that is to be set aside.
@@ -50,7 +49,15 @@ pub(super) fn list(connection: &Connection, after: &str, limit: u32) -> Result<V
     let mut statement =
         connection.prepare_cached("SELECT reservation FROM reservations WHERE name > ?1 ORDER BY name LIMIT ?2")?;
     let rows = statement.query_map((after, limit), |row| row.get::<_, Vec<u8>>(0))?;
-    rows.map(|bytes| Reservation::decode(bytes?.as_slice()).map_err(damaged)).collect()
+    let decoded = rows.map(|bytes| Ok(decode(&bytes?)));
+    decoded.filter_map(Result::transpose).collect()
+}
+
+/// The others must not suffer for one that is damaged: it holds no room, and goes when its time is over.
+fn decode(bytes: &[u8]) -> Option<Reservation> {
+    Reservation::decode(bytes)
+        .inspect_err(|error| tracing::error!(%error, "a reservation is damaged: it is left out"))
+        .ok()
 }
 
 pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Reservation>, Error> {
@@ -58,7 +65,7 @@ pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<Reserva
         .prepare_cached("SELECT reservation FROM reservations WHERE name = ?1")?
         .query_row([name], |row| row.get::<_, Vec<u8>>(0))
         .optional()?;
-    bytes.map(|bytes| Reservation::decode(bytes.as_slice()).map_err(damaged)).transpose()
+    Ok(bytes.and_then(|bytes| decode(&bytes)))
 }
 
 impl Batch<'_> {
@@ -139,17 +146,19 @@ impl Batch<'_> {
         if self.taken.reservations == 0 {
             return Ok(());
         }
-        let over: Vec<Vec<u8>> = {
+        let over: Vec<(String, Vec<u8>)> = {
             let mut statement = self.transaction.prepare_cached(
-                "SELECT reservation FROM reservations WHERE CASE boot_id WHEN ?1 THEN ends_boot_ms <= ?2 ELSE ends_unix_ms <= ?3 END",
+                "SELECT name, reservation FROM reservations WHERE CASE boot_id WHEN ?1 THEN ends_boot_ms <= ?2 ELSE ends_unix_ms <= ?3 END",
             )?;
-            let rows =
-                statement.query_map((&self.now.boot_id, self.now.boot_ms, self.now.unix_ms), |row| row.get(0))?;
+            let now = (&self.now.boot_id, self.now.boot_ms, self.now.unix_ms);
+            let rows = statement.query_map(now, |row| Ok((row.get(0)?, row.get(1)?)))?;
             rows.collect::<Result<_, _>>()?
         };
-        for bytes in over {
-            let reservation = Reservation::decode(bytes.as_slice()).map_err(damaged)?;
-            self.end(&reservation, [EventKind::ReservationExpired])?;
+        for (name, bytes) in over {
+            match decode(&bytes) {
+                Some(reservation) => self.end(&reservation, [EventKind::ReservationExpired])?,
+                None => drop(self.transaction.execute("DELETE FROM reservations WHERE name = ?1", [name])?),
+            }
         }
         Ok(())
     }

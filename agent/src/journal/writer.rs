@@ -45,7 +45,8 @@ pub(super) fn spawn(
     room: watch::Receiver<Room>,
 ) -> io::Result<()> {
     let boot_id = tweendeck_runtime::host::boot_id()?;
-    let writer = Writer { connection, outputs, retention, room, boot_id, commits: 0, taken: None, bytes: None };
+    let writer =
+        Writer { connection, outputs, retention, room, boot_id, commits: PRUNE_EVERY, taken: None, bytes: None };
     // Ends when the last handle is dropped; SQLite then closes the file cleanly.
     std::thread::Builder::new().name("journal".into()).spawn(move || writer.run(jobs)).map(drop)
 }
@@ -57,6 +58,7 @@ struct Writer {
     /// What the node has to give.
     room: watch::Receiver<Room>,
     boot_id: String,
+    /// Since it was last pruned; as many as are due when the agent begins.
     commits: usize,
     /// Who has what of it; added up when first needed and after a failed transaction.
     taken: Option<Taken>,
@@ -150,24 +152,32 @@ impl Writer {
     }
 
     fn prune(&mut self, head: u64) {
-        let due = self.commits >= PRUNE_EVERY || self.bytes.is_some_and(|bytes| bytes > self.retention.max_bytes);
-        if !due {
+        let due = self.commits >= PRUNE_EVERY;
+        if !due && self.bytes.is_none_or(|bytes| bytes <= self.retention.max_bytes) {
             return;
         }
-        self.commits = 0;
-        if let Err(error) = self.try_prune(head) {
+        if due {
+            self.commits = 0;
+        }
+        if let Err(error) = self.try_prune(head, due) {
             self.bytes = None;
             tracing::warn!(%error, "the journal could not be pruned; trying again later");
         }
     }
 
-    fn try_prune(&mut self, head: u64) -> Result<(), Error> {
+    fn try_prune(&mut self, head: u64, requests: bool) -> Result<(), Error> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let bytes = match self.bytes {
             Some(bytes) => bytes,
-            None => prune::weight_up_to(&self.connection, head)?,
+            None => prune::weight_up_to(&transaction, head)?,
         };
         let unix_ms = Moment::now(&self.boot_id).unix_ms;
-        self.bytes = Some(prune::changes(&self.connection, &self.retention, head, unix_ms, bytes)?);
-        prune::requests(&self.connection, unix_ms)
+        let left = prune::changes(&transaction, &self.retention, head, unix_ms, bytes)?;
+        if requests {
+            prune::requests(&transaction, unix_ms)?;
+        }
+        transaction.commit()?;
+        self.bytes = Some(left);
+        Ok(())
     }
 }

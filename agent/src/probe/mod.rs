@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tweendeck_proto::v1::{self, Health, ProbeVerdict, probe::Check};
 
+use check::CannotTell;
 pub use check::Target;
 use tally::Tally;
 
@@ -53,13 +54,16 @@ impl Drop for Probing {
 
 /// Verdicts that may wait for the actor.
 const QUEUE: usize = 4;
+/// A time-out that comes later than this says nothing about the other side.
+const LATE: Duration = Duration::from_millis(250);
 /// Longest reason that is told, characters.
 const REASON: usize = 200;
 
 impl Probing {
-    /// Begins. `known` is what was said of this run before, by an earlier agent perhaps: it stands until looks say otherwise.
+    /// Begins. `known` is what was said of this run before, by an earlier agent perhaps: it stands until looks say otherwise. `up_for` is how long ago it was started, or its
+    /// startup probe has passed.
     #[must_use]
-    pub fn start(target: Target, probes: v1::Probes, known: &Health) -> Self {
+    pub fn start(target: Target, probes: v1::Probes, known: &Health, up_for: Duration) -> Self {
         let (sender, verdicts) = mpsc::channel(QUEUE);
         let known = Known {
             startup: verdict_of(known.startup.as_ref()),
@@ -67,14 +71,20 @@ impl Probing {
             liveness: verdict_of(known.liveness.as_ref()),
         };
         let task = tasks::spawn("probes", async move {
+            let mut up_for = up_for;
             if let Some(startup) = probes.startup
                 && known.startup != Some(true)
-                && !come_up(&target, &startup, &sender).await
             {
-                return;
+                if !come_up(&target, &startup, up_for, &sender).await {
+                    return;
+                }
+                up_for = Duration::ZERO;
             }
-            let readiness = probe(&target, probes.readiness, Kind::Readiness, known.readiness, &sender);
-            let liveness = probe(&target, probes.liveness, Kind::Liveness, known.liveness, &sender);
+            let asked = [
+                Asked { kind: Kind::Readiness, probe: probes.readiness, known: known.readiness },
+                Asked { kind: Kind::Liveness, probe: probes.liveness, known: known.liveness },
+            ];
+            let [readiness, liveness] = asked.map(|asked| probe(&target, asked, up_for, &sender));
             tokio::join!(readiness, liveness);
         });
         Self { verdicts, task }
@@ -113,8 +123,8 @@ fn verdict_of(status: Option<&v1::ProbeStatus>) -> Option<bool> {
 }
 
 /// The startup probe, up to its verdict.
-async fn come_up(target: &Target, probe: &v1::Probe, verdicts: &mpsc::Sender<Verdict>) -> bool {
-    let terms = Terms::of(probe, Kind::Startup);
+async fn come_up(target: &Target, probe: &v1::Probe, up_for: Duration, verdicts: &mpsc::Sender<Verdict>) -> bool {
+    let terms = Terms::of(probe, Kind::Startup).after(up_for);
     let mut tally = Tally::new(terms.failures, terms.successes, None);
     let mut looks = Looks::begin(target, probe, terms).await;
     loop {
@@ -127,16 +137,17 @@ async fn come_up(target: &Target, probe: &v1::Probe, verdicts: &mpsc::Sender<Ver
     }
 }
 
-/// A probe that goes on for as long as the command runs.
-async fn probe(
-    target: &Target,
-    probe: Option<v1::Probe>,
+/// One probe, if there is one, and what was known.
+struct Asked {
     kind: Kind,
+    probe: Option<v1::Probe>,
     known: Option<bool>,
-    verdicts: &mpsc::Sender<Verdict>,
-) {
-    let Some(probe) = probe else { return };
-    let terms = Terms::of(&probe, kind);
+}
+
+/// A probe that goes on for as long as the command runs.
+async fn probe(target: &Target, asked: Asked, up_for: Duration, verdicts: &mpsc::Sender<Verdict>) {
+    let Asked { kind, probe: Some(probe), known } = asked else { return };
+    let terms = Terms::of(&probe, kind).after(up_for);
     let mut tally = Tally::new(terms.failures, terms.successes, known);
     let mut looks = Looks::begin(target, &probe, terms).await;
     loop {
@@ -178,6 +189,13 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// Of what has been up for a while: only the rest of the delay is waited for.
+    fn after(self, up_for: Duration) -> Self {
+        Self { initial_delay: self.initial_delay.saturating_sub(up_for), ..self }
+    }
+}
+
 /// One look after the other.
 struct Looks<'a> {
     target: &'a Target,
@@ -197,20 +215,25 @@ impl<'a> Looks<'a> {
         Self { target, check: probe.check.clone(), ticks, timeout: terms.timeout, why: String::new() }
     }
 
-    /// Whether it was as it should be; `None` when nothing can be said: the machine, or this agent, stood still meanwhile.
+    /// Whether it was as it should be; `None` when nothing can be said: this agent could not look, or it (or the machine) stood still meanwhile.
     async fn next(&mut self) -> Option<bool> {
         self.ticks.tick().await;
-        let begun = Instant::now();
-        let looked = match &self.check {
-            Some(check) => timeout(self.timeout, self.target.look(check, self.timeout)).await,
-            None => Ok(Ok(())),
+        let Some(check) = &self.check else { return Some(true) };
+        let look = match self.target.begin(check).await {
+            Ok(look) => look,
+            Err(CannotTell(why)) => {
+                tracing::debug!(container = self.target.container.name, why, "cannot probe");
+                return None;
+            }
         };
-        let outcome = looked.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
-        // A time-out comes in time on a machine that runs.
+        let begun = Instant::now();
+        let outcome = timeout(self.timeout, look.end()).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
+        // A time-out comes in time to an agent that runs.
         let late = begun.elapsed().saturating_sub(self.timeout);
         match outcome {
             Ok(()) => Some(true),
-            Err(_) if late > self.timeout.max(Duration::from_secs(1)) => None,
+            Err(_) if late > LATE => None,
             Err(why) => {
                 self.why = why.chars().take(REASON).collect();
                 Some(false)

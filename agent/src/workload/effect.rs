@@ -85,7 +85,7 @@ impl Actor {
         if let Some(unpacking) = &mut self.unpacking {
             unpacking.stop();
         }
-        if let Some(hooking) = &self.hooking {
+        if let Some(hooking) = &mut self.hooking {
             hooking.stop_start();
         }
     }
@@ -355,9 +355,9 @@ impl Actor {
         next.set_state(decision.next);
         match op {
             Op::Isolate { .. } => next.status_mut().isolated = true,
-            // Whoever lets it go on answers for it.
-            Op::Thaw | Op::Rejoin => next.status_mut().isolated = false,
-            Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Freeze | Op::Signal { .. } | Op::Resize(_) => {}
+            // Whoever freezes it, or lets it go on, answers for it.
+            Op::Freeze | Op::Thaw | Op::Rejoin => next.status_mut().isolated = false,
+            Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Signal { .. } | Op::Resize(_) => {}
         }
         if let Op::Resize(resources) = op {
             resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));

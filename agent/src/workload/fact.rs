@@ -18,7 +18,7 @@ use super::logs;
 use crate::blocking;
 use crate::causes::causes;
 use crate::journal::{Change, Commit, JournalError};
-use crate::lifecycle::{End, Event, Observed, Resumption, resume};
+use crate::lifecycle::{End, Event, Observed, Phase, Resumption, resume};
 
 /// How long until a supervisor that could not be reached is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -77,7 +77,16 @@ impl Actor {
         let current = self.record.container.status.clone().unwrap_or_default();
         // The limits are those of its start, and may have been replaced since.
         let observed = observe(Some(&current), &said);
-        let status = ContainerStatus { effective: current.effective.clone().or(observed.effective), ..observed };
+        let mut status = ContainerStatus {
+            effective: current.effective.clone().or(observed.effective),
+            message: current.message.clone(),
+            ..observed
+        };
+        // A run that an earlier version began, or that a store forgot.
+        if self.record.state.phase == Phase::Running && status.health.is_none() {
+            let probes = self.record.container.spec.as_ref().and_then(|spec| spec.probes.as_deref());
+            status.health = Some(health::at_first(probes).into());
+        }
         if status == current {
             return Ok(());
         }

@@ -1,5 +1,7 @@
 //! What a container's probes say, and what follows from it.
 
+use std::time::SystemTime;
+
 use tweendeck_proto::v1::{Health, ProbeStatus, ProbeVerdict, Probes};
 use tweendeck_runtime::bundle::Peer;
 
@@ -27,7 +29,13 @@ impl Actor {
                 cgroup_path: self.record.cgroup_path().to_owned(),
             };
             let target = Target { host: self.around.host.clone(), container };
-            self.probing = Some(Probing::start(target, *probes, &status.health.unwrap_or_default()));
+            let health = status.health.unwrap_or_default();
+            let passed = health.startup.as_ref().filter(|startup| startup.verdict() == ProbeVerdict::Passing);
+            let up_since = passed.and_then(|startup| startup.since).or(status.start_time);
+            let up_since = up_since.and_then(|time| SystemTime::try_from(time).ok());
+            // A clock that was set back gives the whole delay.
+            let up_for = up_since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+            self.probing = Some(Probing::start(target, *probes, &health, up_for));
         }
     }
 

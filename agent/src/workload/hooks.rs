@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tweendeck_proto::v1;
 use tweendeck_runtime::hook::{self, Hook, Moment, Stop};
 
@@ -17,10 +17,15 @@ use crate::{blocking, tasks};
 /// How long one may take when the caller says nothing.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Hooks that are being run.
+/// How many containers' hooks are run at once on a node; the others wait for their turn. Each takes one of the threads that may block.
+static ROOM: Semaphore = Semaphore::const_new(32);
+
+/// Hooks that are being run, or wait for their turn.
 pub(super) struct Hooking {
     outcome: oneshot::Receiver<Outcome>,
     stop: Arc<Stop>,
+    /// Dropped to end the waiting.
+    turn: Option<oneshot::Sender<()>>,
     moment: Moment,
 }
 
@@ -29,8 +34,9 @@ pub(super) type Outcome = Result<(), String>;
 
 impl Hooking {
     /// Ends them if the container has not been started yet. The outcome still comes.
-    pub(super) fn stop_start(&self) {
+    pub(super) fn stop_start(&mut self) {
         if self.moment == Moment::PreStart {
+            self.turn = None;
             self.stop.ask();
         }
     }
@@ -86,15 +92,22 @@ impl Actor {
         });
         let programs: Result<Vec<Hook>, String> = programs.collect();
         let (sender, outcome) = oneshot::channel();
+        let (turn, given_up) = oneshot::channel::<()>();
         let stop = Arc::new(Stop::default());
-        self.hooking = Some(Hooking { outcome, stop: stop.clone(), moment });
+        self.hooking = Some(Hooking { outcome, stop: stop.clone(), turn: Some(turn), moment });
         tasks::spawn("hooks", async move {
-            let done = match programs {
-                Ok(programs) => {
+            // Being given up comes first: nothing is begun then.
+            let turn = tokio::select! { biased;
+                _ = given_up => None,
+                turn = ROOM.acquire() => turn.ok(),
+            };
+            let done = match (programs, turn) {
+                (Ok(programs), Some(_turn)) => {
                     let work = move || programs.iter().try_for_each(|program| hook::run(program, &stop));
                     blocking::run(work).await.map_err(|error| error.to_string())
                 }
-                Err(why) => Ok(Err(hook::HookError::Unknown(why))),
+                (Ok(_), None) => Err("it was stopped before its turn".to_owned()),
+                (Err(why), _) => Err(why),
             };
             // Nobody is there any more when the agent goes down; the next one begins anew.
             let _ = sender.send(done.and_then(|done| done.map_err(|error| causes(&error))));

@@ -1,6 +1,6 @@
 //! Starting again by itself: the policy of a container, and its timer.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use tweendeck_proto::v1::{ContainerSpec, ExitReason, RestartMode};
@@ -45,11 +45,19 @@ impl Actor {
         let now = self.now();
         let ended = Ended {
             failed: exit.reason() != ExitReason::Exited || exit.code != 0 || self.record.unhealthy,
-            ran: exit.ran.and_then(|ran| ran.try_into().ok()).unwrap_or_default(),
+            // Nobody saw how long one ran that was lost; it ran when it was last heard of, at least.
+            ran: exit.ran.and_then(|ran| ran.try_into().ok()).unwrap_or_else(|| self.up_for()),
             window_age: self.record.restart.window_began.as_ref().map(|began| now.since(began)),
         };
         let policy = policy(&self.record.spec());
         Next { verdict: decide(&policy, self.record.restart.history, ended, rand::random()), now }
+    }
+
+    /// Since the command was started, by the wall clock; nothing if it never was.
+    fn up_for(&self) -> Duration {
+        let since = self.record.container.status.as_ref().and_then(|status| status.start_time);
+        let since = since.and_then(|time| SystemTime::try_from(time).ok());
+        since.and_then(|since| since.elapsed().ok()).unwrap_or_default()
     }
 
     pub(super) fn now(&self) -> Moment {
@@ -97,9 +105,10 @@ impl Next {
             }
             Verdict::GiveUp => {
                 let times = record.restart.history.in_window;
-                record.say_if_silent(format!(
-                    "it has been started again {times} times, as often as restart.max_restarts allows"
-                ));
+                let status = record.status_mut();
+                let before = if status.message.is_empty() { String::new() } else { format!("{}; ", status.message) };
+                status.message =
+                    format!("{before}it has been started again {times} times, as often as restart.max_restarts allows");
             }
             Verdict::Stay => {}
         }

@@ -225,6 +225,15 @@ async fn a_node_that_is_cut_off_does_with_its_containers_what_they_asked_for() {
     let refused = api.create("hasty", isolated(IsolationAction::Stop, 4)).await.unwrap_err();
     assert_eq!(fields(&refused), ["spec.isolation.after"]);
     connected(&agent, true).await;
+    // An agent that was away for longer finds etcd before it concludes anything.
+    agent.kill();
+    tokio::time::sleep(std::time::Duration::from_millis(6500)).await;
+    agent.resume().await;
+    connected(&agent, true).await;
+    let api = agent.api().await;
+    for name in ["stops", "freezes"] {
+        assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Running);
+    }
     etcd.process().signal(Signal::SIGSTOP);
     // The time counts while the agent is down, and a new one has no contact to begin with.
     agent.kill();

@@ -100,7 +100,7 @@ async fn the_time_to_wait_goes_on_while_the_agent_is_dead_and_a_stop_ends_it() {
 async fn a_supervisor_that_is_killed_is_a_failure_like_others() {
     let agent = Agent::start().await;
     let api = agent.api().await;
-    let policy = again(RestartMode::OnFailure, 0, 0);
+    let policy = again(RestartMode::OnFailure, 0, 100);
     let before = api.run("a", ContainerSpec { restart: policy, ..spec(&["sleep", "1000"]) }).await.unwrap();
     let supervisor = before.status.unwrap().supervisor_pid;
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor), nix::sys::signal::Signal::SIGKILL).unwrap();

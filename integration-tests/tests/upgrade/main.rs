@@ -69,13 +69,19 @@ async fn lives(api: &Api) -> BTreeMap<String, Life> {
     api.list(&[]).await.unwrap().into_iter().map(life).collect()
 }
 
-async fn events_of_containers(api: &Api) -> Vec<u64> {
+/// What happened to containers: number, name, kinds. Not that a version writes down a number that another does not know.
+async fn events_of_containers(api: &Api) -> Vec<(u64, String, Vec<EventKind>)> {
     let request = ListEventsRequest { page_size: 1000, ..Default::default() };
     let events = api.events.clone().list_events(request).await.unwrap().into_inner().events;
     let numbers: Vec<_> = events.iter().map(|event| event.sequence).collect();
     assert!(numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]), "without holes: {numbers:?}");
-    let about = events.into_iter().filter(|event| matches!(event.subject, Some(event::Subject::Container(_))));
-    about.map(|event| event.sequence).collect()
+    let about = events.into_iter().filter_map(|event| match &event.subject {
+        Some(event::Subject::Container(container)) => {
+            Some((event.sequence, container.name.clone(), event.kinds().collect()))
+        }
+        Some(event::Subject::Reservation(_) | event::Subject::Node(_)) | None => None,
+    });
+    about.filter(|(_, _, kinds)| *kinds != [EventKind::Updated]).collect()
 }
 
 /// What was written so far.

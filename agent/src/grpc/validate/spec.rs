@@ -38,7 +38,8 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     let Some(spec) = spec else {
         return violations.add("spec", "is missing");
     };
-    let ours = [host.state_dir.as_path(), host.run_dir.as_path()];
+    let mut ours = vec![host.state_dir.as_path(), host.run_dir.as_path()];
+    ours.extend(host.hooks.as_deref());
     command(spec, violations);
     environment(spec, violations);
     labels(spec, violations);

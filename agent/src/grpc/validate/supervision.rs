@@ -38,6 +38,12 @@ fn restart(spec: &ContainerSpec, violations: &mut Violations) {
     let known = RestartMode::try_from(asked.mode);
     violations.require(known.is_ok(), &field("mode"), "is not a value this version knows");
     let again = matches!(known, Ok(RestartMode::OnFailure | RestartMode::Always));
+    let bare = v1::RestartPolicy { mode: asked.mode, ..Default::default() };
+    violations.require(
+        again || *asked == bare,
+        &field("mode"),
+        "must be ON_FAILURE or ALWAYS, or nothing else be said of restarts",
+    );
     violations.require(
         !(again && spec.ephemeral),
         &field("mode"),
@@ -46,6 +52,13 @@ fn restart(spec: &ContainerSpec, violations: &mut Violations) {
     violations.require(asked.max_restarts <= 1_000_000, &field("max_restarts"), "must be at most 1000000");
     within(asked.window, &field("window"), SECOND..=DAY, "1 s to 24 h", violations);
     let delay = within(asked.delay, &field("delay"), Duration::ZERO..=HOUR, "0 s to 1 h", violations);
+    // What fails at once and comes back at once, for ever, leaves the node no time for others.
+    let pause = Duration::from_millis(100);
+    violations.require(
+        asked.max_restarts > 0 || delay.is_none_or(|delay| delay >= pause),
+        &field("delay"),
+        "must be 100 ms at least without max_restarts",
+    );
     let max = within(asked.max_delay, &field("max_delay"), Duration::ZERO..=DAY, "0 s to 24 h", violations);
     violations.require(
         max.is_none_or(|max| max >= delay.unwrap_or(SECOND)),
@@ -150,6 +163,7 @@ fn isolation(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
         "spec.isolation.after",
         "must be given with another action than CONTINUE",
     );
+    violations.require(acts || asked.after.is_none(), "spec.isolation.after", "must not be given with CONTINUE");
     // Signs of life come less often than that.
     let sure = after.zip(host.lease_ttl).is_none_or(|(after, ttl)| after >= ttl);
     violations.require(!acts || sure, "spec.isolation.after", "must not be less than etcd.lease_ttl of this node");

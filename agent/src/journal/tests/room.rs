@@ -137,6 +137,12 @@ async fn what_is_only_validated_takes_nothing() {
     rehearsal(requests(4000, 0)).await.unwrap();
     assert!(matches!(rehearsal(requests(4001, 0)).await, Err(JournalError::Room(RoomError::Insufficient(_)))));
     assert_eq!((*journal.head().borrow(), *journal.taken().borrow()), (0, Taken::default()));
+    // Nor does it use up a request id.
+    journal.reserve(reserve("r", requests(1, 0), 1, LONG), None).await.unwrap();
+    let release = |validate_only| Release { name: "r".into(), uid: String::new(), validate_only };
+    let request = |digest| Some(Request { id: "x".into(), digest: [digest; 32] });
+    journal.release(release(true), request(1)).await.unwrap();
+    journal.release(release(false), request(2)).await.unwrap();
 }
 
 #[derive(Clone, Debug)]
