@@ -554,7 +554,7 @@ async fn writes_beside_an_agent(seconds: u64, turns: u64, whole: bool) -> [[f64;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_writer_does_not_notice_an_agent_that_is_stopped_or_dead() {
-    let [running, stopped, dead] = writes_beside_an_agent(3, 1, true).await;
+    let [running, stopped, dead] = Box::pin(writes_beside_an_agent(3, 1, true)).await;
     // Two busy CPUs give any figure now and then; a writer that waits for the agent would be at seconds.
     for [p50, p99, max] in [running, stopped, dead] {
         assert!(p50 < 1000.0 && p99 < 100_000.0 && max < 2_000_000.0, "{p50} {p99} {max}");
@@ -565,7 +565,7 @@ async fn a_writer_does_not_notice_an_agent_that_is_stopped_or_dead() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement of three minutes"]
 async fn the_latency_of_writes_is_the_same_within_a_fifth() {
-    let [running, stopped, dead] = writes_beside_an_agent(10, 6, false).await;
+    let [running, stopped, dead] = Box::pin(writes_beside_an_agent(10, 6, false)).await;
     for [_, p99, _] in [stopped, dead] {
         assert!(p99 <= running[1] * 1.2, "{p99} against {}", running[1]);
     }
