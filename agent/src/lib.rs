@@ -8,6 +8,7 @@ pub mod adoption;
 pub mod blocking;
 pub mod causes;
 pub mod config;
+pub mod exec;
 pub mod grpc;
 pub mod host;
 pub mod journal;

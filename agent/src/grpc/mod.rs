@@ -5,6 +5,7 @@
 
 mod cgroup_value;
 mod containers;
+mod execs;
 mod freeze;
 mod limits;
 mod mutation;

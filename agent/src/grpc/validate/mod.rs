@@ -1,6 +1,7 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
 mod devices;
+mod exec;
 mod mounts;
 mod name;
 mod namespaces;
@@ -13,6 +14,7 @@ mod spec;
 
 use tonic_types::FieldViolation;
 
+pub(super) use exec::{chunk, container, exec, exec_id, mode, run, window};
 pub(super) use name::container_name;
 pub(super) use pressure::watchable;
 pub(super) use request::{digest, duration, page, precondition, request_id};

@@ -7,6 +7,7 @@ mod clients;
 mod container;
 mod end;
 mod events;
+mod exec;
 mod first;
 mod freezer;
 mod incidents;

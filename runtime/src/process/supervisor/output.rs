@@ -8,6 +8,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::events::{Events, Source};
+use super::exec::Ring;
 use crate::bundle::Plan;
 use crate::process::child::Stdio;
 use crate::process::logs::Log;
@@ -15,6 +16,9 @@ use crate::rootfs::{self, Terminal};
 
 /// The most a pipe can hold (proc_sys_fs(5), `pipe-max-size`); more than a terminal does.
 const PIPE_MAX: usize = 1 << 20;
+
+/// Of what a terminal shows, bytes that are kept for who looks at it later: some screens of text.
+const SHOWN: usize = 64 << 10;
 
 /// The supervisor's ends of the output pipes.
 #[derive(Debug)]
@@ -30,13 +34,15 @@ pub(super) fn open(plan: &Plan) -> nix::Result<(Option<Pipes>, Stdio)> {
     }
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    Ok((Some(Pipes { stdout, stderr }), Stdio::Pipes { stdout: child_stdout, stderr: child_stderr }))
+    Ok((Some(Pipes { stdout, stderr }), Stdio::Pipes { stdin: None, stdout: child_stdout, stderr: child_stderr }))
 }
 
 /// The log files, and what is written to them.
 #[derive(Debug)]
 pub(super) struct Output {
     streams: Vec<Stream>,
+    /// The end of what a terminal shows.
+    shown: Option<Ring>,
 }
 
 #[derive(Debug)]
@@ -54,12 +60,20 @@ impl Output {
     pub(super) fn new(plan: &Plan, directory: &Path) -> Self {
         let stream =
             |source, name| Stream { source, log: Log::new(directory, name, plan.logs.clone()), end: None, other: None };
-        let streams = if rootfs::asks_for_a_terminal(&plan.spec) {
-            vec![stream(Source::Console, "console")]
-        } else {
-            vec![stream(Source::Stdout, "stdout"), stream(Source::Stderr, "stderr")]
-        };
-        Self { streams }
+        if rootfs::asks_for_a_terminal(&plan.spec) {
+            return Self { streams: vec![stream(Source::Console, "console")], shown: Some(Ring::new(SHOWN)) };
+        }
+        Self { streams: vec![stream(Source::Stdout, "stdout"), stream(Source::Stderr, "stderr")], shown: None }
+    }
+
+    /// The terminal's master, if there is one.
+    pub(super) fn terminal(&self) -> Option<&OwnedFd> {
+        self.streams.iter().find(|stream| stream.source == Source::Console).and_then(|stream| stream.end.as_ref())
+    }
+
+    /// The end of what is shown on it.
+    pub(super) fn shown(&self) -> Option<&Ring> {
+        self.shown.as_ref()
     }
 
     /// Opens the log files.
@@ -90,7 +104,7 @@ impl Output {
     /// Takes what one read gives. One read at a time: a command that writes faster than we do would otherwise never let go of the event loop.
     pub(super) fn pump(&mut self, source: Source, buffer: &mut [u8], events: &Events) {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.source == source) {
-            stream.pump(buffer, events);
+            stream.pump(buffer, events, self.shown.as_mut());
         }
     }
 
@@ -100,7 +114,7 @@ impl Output {
         for stream in &mut self.streams {
             let mut room = PIPE_MAX;
             while room > 0 {
-                let taken = stream.pump(buffer, events);
+                let taken = stream.pump(buffer, events, self.shown.as_mut());
                 room = if taken == 0 { 0 } else { room.saturating_sub(taken) };
             }
             stream.log.finish();
@@ -110,12 +124,16 @@ impl Output {
 
 impl Stream {
     /// Stops watching what has ended.
-    fn pump(&mut self, buffer: &mut [u8], events: &Events) -> usize {
+    fn pump(&mut self, buffer: &mut [u8], events: &Events, shown: Option<&mut Ring>) -> usize {
         let Some(end) = &self.end else { return 0 };
         match nix::unistd::read(end, buffer) {
             Ok(0) => events.remove(end),
             Ok(length) => {
-                self.log.take(buffer.get(..length).unwrap_or_default());
+                let taken = buffer.get(..length).unwrap_or_default();
+                self.log.take(taken);
+                if let Some(shown) = shown {
+                    shown.push(taken);
+                }
                 return length;
             }
             // Nothing there, or interrupted: the next event tells.
