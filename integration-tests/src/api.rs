@@ -7,6 +7,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use tweendeck_proto::v1::*;
@@ -16,6 +17,8 @@ use tweendeck_proto::v1::*;
 pub struct Api {
     /// `ContainerService`.
     pub containers: ContainerServiceClient<Channel>,
+    /// `ExecService`.
+    pub execs: ExecServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
 }
@@ -80,6 +83,7 @@ impl Api {
     pub fn new(channel: Channel) -> Self {
         Self {
             containers: ContainerServiceClient::new(channel.clone()),
+            execs: ExecServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
             stats: StatsServiceClient::new(channel),
         }

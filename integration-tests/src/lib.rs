@@ -14,6 +14,7 @@ pub mod alone;
 pub mod api;
 pub mod etcd;
 pub mod eventually;
+pub mod exec;
 pub mod kernel;
 pub mod process;
 pub mod tools;

@@ -5,6 +5,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 use tweendeck_proto::v1;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use uuid::Uuid;
@@ -82,6 +83,10 @@ methods! {
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}
+    Mutation ExecServiceClient create_exec(CreateExecRequest) -> CreateExecResponse { request_id }
+    Read ExecServiceClient get_exec(GetExecRequest) -> GetExecResponse {}
+    Read ExecServiceClient list_execs(ListExecsRequest) -> ListExecsResponse {}
+    Mutation ExecServiceClient delete_exec(DeleteExecRequest) -> DeleteExecResponse { request_id }
     Read StatsServiceClient get_stats(GetStatsRequest) -> GetStatsResponse {}
     Read NodeServiceClient get_node(GetNodeRequest) -> GetNodeResponse {}
     Read NodeServiceClient check_host(CheckHostRequest) -> CheckHostResponse {}

@@ -12,9 +12,14 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tonic::transport::Channel;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
-use tweendeck_proto::v1::{WatchContainersRequest, WatchContainersResponse};
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
+use tweendeck_proto::v1::{
+    AttachConsoleRequest, AttachConsoleResponse, AttachExecRequest, AttachExecResponse, WatchContainersRequest,
+    WatchContainersResponse,
+};
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
 pub(crate) use call::{Answer, Call, Kind};
@@ -106,6 +111,22 @@ impl Agent {
         let client = ContainerServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.watch_containers(request).await?.into_inner())
+    }
+
+    /// Attaches to an exec session. Like a watch, it is made anew by whoever knows where to go on.
+    pub(crate) async fn attach_exec(
+        &self,
+        requests: ReceiverStream<AttachExecRequest>,
+    ) -> Result<Streaming<AttachExecResponse>, Status> {
+        Ok(ExecServiceClient::new(self.channel.clone()).attach_exec(requests).await?.into_inner())
+    }
+
+    /// Attaches to a console.
+    pub(crate) async fn attach_console(
+        &self,
+        requests: ReceiverStream<AttachConsoleRequest>,
+    ) -> Result<Streaming<AttachConsoleResponse>, Status> {
+        Ok(ExecServiceClient::new(self.channel.clone()).attach_console(requests).await?.into_inner())
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

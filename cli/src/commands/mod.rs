@@ -8,6 +8,8 @@ mod check;
 mod completion;
 mod create;
 mod each;
+mod exec;
+mod execs;
 mod foreground;
 mod info;
 mod interrupts;
@@ -17,6 +19,7 @@ mod node;
 mod ps;
 mod resize;
 mod run;
+mod session;
 mod stats;
 mod usage;
 mod version;
@@ -58,6 +61,10 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,
+        Command::Exec(args) => exec::run(*args, agent, out).await,
+        Command::Attach(args) => exec::attach(args, agent).await,
+        Command::Console(args) => exec::console(args, agent).await,
+        Command::Execs(args) => execs::run(args, agent, out).await,
         Command::Info(args) => info::run(args, agent, out).await,
         Command::Wait(args) => wait::run(args, agent, out).await,
         Command::Stats(args) => stats::run(args, agent, out).await,

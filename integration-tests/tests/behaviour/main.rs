@@ -13,6 +13,7 @@ mod cgroup_value;
 mod cli;
 mod configuration;
 mod etcd;
+mod exec;
 mod freeze;
 mod grpcurl;
 mod incidents;
