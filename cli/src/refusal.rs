@@ -38,11 +38,7 @@ fn lines(failure: &Failure) -> Vec<String> {
         Failure::Interrupted { name } => vec![failure.to_string(), format!("hint: `tween rm --force {name}` ends it")],
         Failure::NeverRan { name } => vec![failure.to_string(), format!("hint: `tween start {name}`")],
         Failure::NotATerminal => vec![failure.to_string(), "hint: leave out -t, or add -d".to_owned()],
-        Failure::Incomplete(_)
-        | Failure::Output(_)
-        | Failure::Json(_)
-        | Failure::Signals(_)
-        | Failure::Terminal(_) => {
+        Failure::Incomplete(_) | Failure::Output(_) | Failure::Json(_) | Failure::Signals(_) | Failure::Terminal(_) => {
             vec![chain(failure)]
         }
     }
@@ -184,7 +180,7 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ExecUnsupported => "stop the container and start it again",
         ErrorReason::ExecInputTaken => "--take-over takes it, --read-only does without",
         ErrorReason::ExecWrongState => "`tween execs` shows its state",
-        ErrorReason::NoTerminal => "`tween exec -t` gives a command one, `tween run --tty` a container",
+        ErrorReason::NoTerminal => "`tween exec -t` gives a command one, `tween run --terminal` a container",
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",
     })
 }

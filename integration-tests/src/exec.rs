@@ -29,7 +29,7 @@ pub struct Attached {
     said: mpsc::Sender<AttachExecRequest>,
     told: Streaming<AttachExecResponse>,
     /// What the session was.
-    pub first: Attached1,
+    pub first: FirstMessage,
     /// What was received of stdout and stderr.
     pub output: [Vec<u8>; 2],
     /// Behind the last byte that was received, of each.
@@ -45,7 +45,7 @@ pub struct Attached {
 }
 
 /// The first message of a session.
-pub type Attached1 = tweendeck_proto::v1::Attached;
+pub type FirstMessage = tweendeck_proto::v1::Attached;
 
 impl Api {
     /// `CreateExec`.
@@ -53,12 +53,8 @@ impl Api {
     /// # Errors
     /// The refusal.
     pub async fn exec(&self, container: &str, id: &str, spec: ExecSpec) -> Result<Exec, Status> {
-        let request = CreateExecRequest {
-            container: container.into(),
-            id: id.into(),
-            spec: Some(spec),
-            ..Default::default()
-        };
+        let request =
+            CreateExecRequest { container: container.into(), id: id.into(), spec: Some(spec), ..Default::default() };
         Ok(self.execs.clone().create_exec(request).await?.into_inner().exec.unwrap())
     }
 
@@ -231,13 +227,16 @@ impl Attached {
     ///
     /// # Panics
     /// Never.
-    pub async fn to_the_end(&mut self) -> Result<ExecExit, Status> {
+    pub async fn read_all(&mut self) -> Result<ExecExit, Status> {
         while self.exit.is_none() {
             self.hear().await?;
             if self.exit.is_none() {
                 // One that has ended hears nothing more.
                 let _ = self.said.try_send(AttachExecRequest {
-                    message: Some(Said::Ack(OutputAck { stdout_offset: self.offsets[0], stderr_offset: self.offsets[1] })),
+                    message: Some(Said::Ack(OutputAck {
+                        stdout_offset: self.offsets[0],
+                        stderr_offset: self.offsets[1],
+                    })),
                 });
             }
         }

@@ -17,4 +17,5 @@ pub mod eventually;
 pub mod exec;
 pub mod kernel;
 pub mod process;
+pub mod terminal;
 pub mod tools;

@@ -11,8 +11,8 @@ mod retry;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::exec_service_client::ExecServiceClient;

@@ -42,7 +42,7 @@ pub(crate) struct ExecArgs {
     /// Print the session's id when the command has been executed, and do not wait for its end. Needs no client: see --keep.
     #[arg(short, long)]
     pub(crate) detach: bool,
-    /// Keep the session for so long without anybody attached, 0s to 24h [default: kill it at once; with -d, 24h].
+    /// Keep the session for so long without anybody attached, 0s to 24h [default: kill it at once; with -d: 24h].
     #[arg(long, value_parser = value::duration, value_name = "DURATION")]
     pub(crate) keep: Option<Duration>,
     /// Keys that detach from the command and leave it running: ctrl-LETTER and characters, with commas. Empty: none. Needs -i.
@@ -74,7 +74,10 @@ impl ExecArgs {
     /// What is to be run, on a terminal of this size if it is to have one.
     pub(crate) fn spec(&self, size: Option<v1::WindowSize>) -> ExecSpec {
         let mut env = BTreeMap::from_iter(self.env.clone());
-        if self.tty && let Ok(term) = std::env::var("TERM") && !term.is_empty() {
+        if self.tty
+            && let Ok(term) = std::env::var("TERM")
+            && !term.is_empty()
+        {
             env.entry("TERM".to_owned()).or_insert(term);
         }
         let day = Duration::from_secs(24 * 60 * 60);
@@ -129,7 +132,7 @@ pub(crate) struct ConsoleArgs {
     /// Keys that detach: ctrl-LETTER and characters, with commas. Empty: none.
     #[arg(long, value_parser = value::keys, default_value = KEYS, value_name = "KEYS")]
     pub(crate) detach_keys: Keys,
-    /// Name of the container, which must have been made with --tty.
+    /// Name of the container, which must have been made with --terminal.
     pub(crate) container: String,
 }
 

@@ -2,7 +2,7 @@
 
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::{
-    CreateExecRequest, DeleteExecRequest, Exec, ExecEndCause, ExecExit, ErrorReason, GetExecRequest,
+    CreateExecRequest, DeleteExecRequest, ErrorReason, Exec, ExecEndCause, ExecExit, GetExecRequest,
 };
 
 use super::session::{self, Outcome, Wishes};
@@ -40,13 +40,8 @@ pub(super) async fn run(args: ExecArgs, agent: &Agent, out: &mut Printer) -> Res
         out.answer(&created, |_| exec.id.clone())?;
         return Ok(exit::OK);
     }
-    let wishes = Wishes {
-        write: true,
-        input: args.interactive,
-        take_over: false,
-        raw: args.tty,
-        keys: args.detach_keys,
-    };
+    let wishes =
+        Wishes { write: true, input: args.interactive, take_over: false, raw: args.tty, keys: args.detach_keys };
     let outcome = session::attach(agent, &exec.container, &exec.id, wishes).await?;
     let ended = matches!(outcome, Outcome::Exited(_));
     let code = conclude(outcome, exec);

@@ -29,8 +29,7 @@ pub(super) async fn run(args: ExecsArgs, agent: &Agent, out: &mut Printer) -> Re
 fn table(execs: &[Exec]) -> Table<9> {
     let titles = [left("ID"), left("STATE"), right("EXIT"), right("PID"), left("TTY"), right("ATTACHED")];
     let [id, state, exit, pid, tty, attached] = titles;
-    let mut table =
-        Table::new([id, state, exit, pid, tty, attached, left("KEEP"), right("AGE"), left("COMMAND")]);
+    let mut table = Table::new([id, state, exit, pid, tty, attached, left("KEEP"), right("AGE"), left("COMMAND")]);
     let now = SystemTime::now();
     for exec in execs {
         table.row([

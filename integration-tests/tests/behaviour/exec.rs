@@ -120,7 +120,7 @@ async fn a_killed_agent_loses_no_byte_of_input_or_output() {
     let rest = usize::try_from(client.first.stdin_offset).unwrap();
     client.type_in(rest as u64, &typed[rest..]).await;
     client.say(Said::CloseStdin(CloseStdin { offset: typed.len() as u64 })).await;
-    let exit = client.to_the_end().await.unwrap();
+    let exit = client.read_all().await.unwrap();
     stdout.extend_from_slice(&client.output[0]);
     stderr.extend_from_slice(&client.output[1]);
     assert_eq!((exit.exit_code, client.lost), (0, Vec::new()));
@@ -134,10 +134,9 @@ async fn a_killed_agent_loses_no_byte_of_input_or_output() {
 async fn a_lost_client_ends_a_session_or_not_as_was_asked() {
     let agent = agent_with_a_container().await;
     let api = agent.api().await;
-    for (id, spec, stays) in [
-        ("killed", killed(&["sh", "-c", "sleep 1000 & sleep 1000"]), false),
-        ("kept", kept(&["sleep", "1000"]), true),
-    ] {
+    for (id, spec, stays) in
+        [("killed", killed(&["sh", "-c", "sleep 1000 & sleep 1000"]), false), ("kept", kept(&["sleep", "1000"]), true)]
+    {
         let pid = api.exec("box", id, spec).await.unwrap().pid;
         let client = api.attach_exec("box", id, None).await.unwrap();
         assert_eq!(client.first.exec.as_ref().unwrap().attached, 1);
@@ -178,9 +177,7 @@ async fn a_repeated_create_is_the_same_session() {
         ..Default::default()
     };
     let create = async |agent: &Agent, request: CreateExecRequest| {
-        Ok::<_, tonic::Status>(
-            agent.api().await.execs.clone().create_exec(request).await?.into_inner().exec.unwrap(),
-        )
+        Ok::<_, tonic::Status>(agent.api().await.execs.clone().create_exec(request).await?.into_inner().exec.unwrap())
     };
     let first = create(&agent, request.clone()).await.unwrap();
     agent.kill();
@@ -198,11 +195,7 @@ async fn one_client_has_the_input_and_others_look_on() {
     let api = agent.api().await;
     api.exec("box", "cat", kept(&["cat"])).await.unwrap();
     let mut first = api.attach_exec("box", "cat", None).await.unwrap();
-    assert_refused(
-        api.attach_exec("box", "cat", None).await.map(drop),
-        Code::Aborted,
-        "EXEC_INPUT_TAKEN",
-    );
+    assert_refused(api.attach_exec("box", "cat", None).await.map(drop), Code::Aborted, "EXEC_INPUT_TAKEN");
     let start = |mode: AttachMode, take_over| AttachStart {
         container: "box".into(),
         id: "cat".into(),

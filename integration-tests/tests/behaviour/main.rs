@@ -14,6 +14,7 @@ mod cli;
 mod configuration;
 mod etcd;
 mod exec;
+mod exec_terminal;
 mod freeze;
 mod grpcurl;
 mod incidents;

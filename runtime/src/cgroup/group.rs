@@ -11,7 +11,8 @@ use super::stats::{Places, Scope, Stats, StatsReader};
 use super::v1::V1;
 use super::v2::V2;
 use super::{
-    Backend, CgroupError, Controller, Cpu, Effective, Hierarchies, Io, Made, Memory, OomEvent, Resources, Totals, Version, file,
+    Backend, CgroupError, Controller, Cpu, Effective, Hierarchies, Io, Made, Memory, OomEvent, Resources, Totals,
+    Version, file,
 };
 
 /// How long processes may take to die of SIGKILL before that is an error.

@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
     reason = "each test uses a part of it; a test that panics is a test that fails"
 )]
 
@@ -147,7 +148,7 @@ impl Exec {
     }
 
     /// Reads to the session's end.
-    pub fn to_the_end(&mut self) -> Exit {
+    pub fn read_all(&mut self) -> Exit {
         self.until(|exec| exec.exit.is_some());
         self.exit.unwrap()
     }
@@ -163,7 +164,7 @@ pub fn run(paths: &Paths, create: Create) -> (Exit, String, String) {
     let mut exec = Exec::connect(paths);
     exec.session(&Request::Create(Box::new(create)));
     exec.session(&Request::Attach(attach(&id)));
-    let exit = exec.to_the_end();
+    let exit = exec.read_all();
     let mut other = Exec::connect(paths);
     drop(other.session(&Request::Get { id: id.clone() }));
     exec.send(&ToSupervisor::Detach);

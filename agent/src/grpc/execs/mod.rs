@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tweendeck_proto::v1::exec_service_server::ExecService;
 use tweendeck_proto::v1::*;
 use tweendeck_runtime::control::Scope;
-use tweendeck_runtime::exec::{Create, EndCause, Reason, Request as Asked, RequestId, Session};
+use tweendeck_runtime::exec::{Create, EndCause, Reason, Reply, Request as Asked, RequestId, Session};
 use uuid::Uuid;
 
 use super::serve::Api;
@@ -245,19 +245,14 @@ impl Api {
         let Found { record, mut link } = self.found(record).await?;
         let asked = Asked::Delete { id: request.id.clone(), request: request_id, cause: EndCause::Deleted };
         match link.ask(&asked).await.map_err(|error| refusal(&record, error))? {
-            tweendeck_runtime::exec::Reply::Session(session) => Ok(Some(translate::exec(&record, *session))),
+            Reply::Session(session) => Ok(Some(translate::exec(&record, *session))),
             // The same request has deleted it before.
-            _ => Ok(None),
+            Reply::Done | Reply::Attached { .. } | Reply::ConsoleAttached { .. } | Reply::Refused(_) => Ok(None),
         }
     }
 }
 
-fn exec_request(
-    method: &str,
-    id: &str,
-    bare: &impl prost::Message,
-    violations: &mut Violations,
-) -> Option<RequestId> {
+fn exec_request(method: &str, id: &str, bare: &impl prost::Message, violations: &mut Violations) -> Option<RequestId> {
     let request = validate::request_id(id, validate::digest(method, bare), violations)?;
     let digest = request.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     Some(RequestId { id: request.id, digest })

@@ -106,7 +106,7 @@ impl Run {
     ) {
         let ended = tokio::select! { biased;
             () = reply.closed() => None,
-            ended = self.to_the_end(deadline) => Some(ended),
+            ended = self.follow(deadline) => Some(ended),
         };
         let Some(ended) = ended else {
             // Who has given a request id may come back for it: that is what the supervisor takes silence for.
@@ -157,7 +157,7 @@ impl Run {
         }
     }
 
-    async fn to_the_end(&mut self, deadline: Option<Instant>) -> Result<Option<Exit>, ExecError> {
+    async fn follow(&mut self, deadline: Option<Instant>) -> Result<Option<Exit>, ExecError> {
         let attach = Attach {
             id: self.id.clone(),
             write: true,

@@ -46,10 +46,9 @@ pub(super) fn create(id: String, request: Option<RequestId>, spec: v1::ExecSpec)
         env,
         cwd: (!spec.working_dir.is_empty()).then(|| spec.working_dir.into()),
         user: spec.user.map(user),
-        terminal: spec.terminal.map(|terminal| Window {
-            rows: side(terminal.rows, SIZE.0),
-            columns: side(terminal.columns, SIZE.1),
-        }),
+        terminal: spec
+            .terminal
+            .map(|terminal| Window { rows: side(terminal.rows, SIZE.0), columns: side(terminal.columns, SIZE.1) }),
         stdin: spec.stdin,
         on_disconnect,
         ring_bytes: if spec.ring_bytes == 0 { RING_DEFAULT } else { spec.ring_bytes },

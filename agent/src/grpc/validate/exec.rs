@@ -108,7 +108,8 @@ mod tests {
 
     #[test]
     fn every_wrong_field_of_a_session_is_named() {
-        let keep = |ttl| v1::OnDisconnect { action: Some(v1::on_disconnect::Action::Keep(v1::KeepOnDisconnect { ttl })) };
+        let keep =
+            |ttl| v1::OnDisconnect { action: Some(v1::on_disconnect::Action::Keep(v1::KeepOnDisconnect { ttl })) };
         let good = v1::ExecSpec {
             command: vec!["true".into()],
             on_disconnect: Some(keep(Some(prost_types::Duration { seconds: 86_400, nanos: 0 }))),

@@ -4,7 +4,8 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Keys(pub(crate) Vec<u8>);
 
-const RULE: &str = "must be keys with commas between them: ctrl- and one of a-z @ [ \\ ] ^ _, or a character; or nothing";
+const RULE: &str =
+    "must be keys with commas between them: ctrl- and one of a-z @ [ \\ ] ^ _, or a character; or nothing";
 
 /// Keys. Nothing means none.
 pub(crate) fn keys(text: &str) -> Result<Keys, String> {
@@ -21,7 +22,9 @@ fn key(text: &str) -> Option<u8> {
     };
     match text.strip_prefix("ctrl-") {
         // What a terminal makes of it (ascii(7)).
-        Some(rest) => only(rest).filter(|byte| matches!(byte, b'a'..=b'z' | b'@' | b'['..=b'_')).map(|byte| byte & 0x1f),
+        Some(rest) => {
+            only(rest).filter(|byte| matches!(byte, b'a'..=b'z' | b'@' | b'['..=b'_')).map(|byte| byte & 0x1f)
+        }
         None => only(text),
     }
 }

@@ -238,9 +238,11 @@ impl<'a> Talk<'a> {
                 Next::Wish(Wish::Resize) => self.resize(),
                 Next::Room(true) => self.say(mouth),
                 // The other half tells why.
-                Next::Room(false) => return End::Broken(ear.hear().await.err().unwrap_or_else(|| {
-                    Status::unavailable("the connection has broken")
-                })),
+                Next::Room(false) => {
+                    return End::Broken(
+                        ear.hear().await.err().unwrap_or_else(|| Status::unavailable("the connection has broken")),
+                    );
+                }
                 Next::Typed(Some(bytes)) => {
                     let (passed, detach) = self.watch.pass(&bytes);
                     self.typed.push(&passed);
@@ -325,7 +327,10 @@ impl<'a> Talk<'a> {
                 let error = lost.stream() == tweendeck_proto::v1::OutputStream::Stderr;
                 self.come_to(error, lost.to);
                 if !self.wishes.raw {
-                    notice(format!("{} bytes of output are lost: they were written faster than read", lost.to.saturating_sub(lost.from)));
+                    notice(format!(
+                        "{} bytes of output are lost: they were written faster than read",
+                        lost.to.saturating_sub(lost.from)
+                    ));
                 }
             }
             Heard::InputTaken => {

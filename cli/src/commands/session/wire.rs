@@ -3,7 +3,9 @@
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
-use tweendeck_proto::v1::{self, attach_console_request, attach_console_response, attach_exec_request, attach_exec_response};
+use tweendeck_proto::v1::{
+    self, attach_console_request, attach_console_response, attach_exec_request, attach_exec_response,
+};
 
 use crate::agent::Agent;
 
@@ -40,8 +42,14 @@ pub(super) enum Said {
 /// What is heard.
 #[derive(Debug)]
 pub(super) enum Heard {
-    Attached { stdin: u64, starts: [u64; 2] },
-    Output { error: bool, chunk: v1::StreamChunk },
+    Attached {
+        stdin: u64,
+        starts: [u64; 2],
+    },
+    Output {
+        error: bool,
+        chunk: v1::StreamChunk,
+    },
     StdinAck(u64),
     Truncated(v1::Truncated),
     InputTaken,

@@ -174,7 +174,8 @@ mod tests {
     #[test]
     fn every_source_has_its_own_number() {
         let parts = PARTS.into_iter().flat_map(|part| [Source::Exec(0, part), Source::Exec(u32::MAX, part)]);
-        let clients = [Source::Client(0), Source::Client(i32::MAX), Source::ExecClient(0), Source::ExecClient(i32::MAX)];
+        let clients =
+            [Source::Client(0), Source::Client(i32::MAX), Source::ExecClient(0), Source::ExecClient(i32::MAX)];
         for one in FIXED.into_iter().chain(parts).chain(clients).chain([Source::Pressure(5)]) {
             assert_eq!(source(number(one)), Some(one));
         }

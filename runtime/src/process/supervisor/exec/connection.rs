@@ -58,10 +58,9 @@ pub(super) struct View<'a> {
     pub(super) end: Option<Option<Exit>>,
 }
 
-/// What a send has come to.
+/// Why something was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Yes,
+enum Unsent {
     NoRoom,
     Gone,
 }
@@ -105,7 +104,7 @@ impl Connection {
     /// Answers. Who does not read answers is dropped.
     pub(super) fn answer(&mut self, reply: &Reply) {
         let sent = serde_json::to_vec(reply).map(|json| self.send(&ToClient::Reply(&json), &mut Vec::new()));
-        self.over |= !matches!(sent, Ok(Sent::Yes));
+        self.over |= !matches!(sent, Ok(Ok(())));
     }
 
     /// Says what is wrong, and that there is no more.
@@ -141,9 +140,9 @@ impl Connection {
     /// Sends what there is, as far as there is room; asks to be told when there is room again.
     pub(super) fn flush(&mut self, view: &View<'_>, packet: &mut Vec<u8>, events: &Events) {
         let waits = match self.send_all(view, packet) {
-            Sent::Yes => false,
-            Sent::NoRoom => true,
-            Sent::Gone => {
+            Ok(()) => false,
+            Err(Unsent::NoRoom) => true,
+            Err(Unsent::Gone) => {
                 self.over = true;
                 return;
             }
@@ -156,64 +155,54 @@ impl Connection {
         }
     }
 
-    fn send_all(&mut self, view: &View<'_>, packet: &mut Vec<u8>) -> Sent {
-        let Some(mut attached) = self.attached.take() else { return Sent::Yes };
+    fn send_all(&mut self, view: &View<'_>, packet: &mut Vec<u8>) -> Result<(), Unsent> {
+        let Some(mut attached) = self.attached.take() else { return Ok(()) };
         let sent = self.send_all_to(&mut attached, view, packet);
         self.attached = Some(attached);
         sent
     }
 
-    fn send_all_to(&self, attached: &mut Attachment, view: &View<'_>, packet: &mut Vec<u8>) -> Sent {
+    fn send_all_to(&self, attached: &mut Attachment, view: &View<'_>, packet: &mut Vec<u8>) -> Result<(), Unsent> {
         if attached.taken {
-            match self.send(&ToClient::InputTaken, packet) {
-                Sent::Yes => attached.taken = false,
-                other => return other,
-            }
+            self.send(&ToClient::InputTaken, packet)?;
+            attached.taken = false;
         }
         if attached.write && attached.input_told != view.input {
-            match self.send(&ToClient::StdinAck { offset: view.input }, packet) {
-                Sent::Yes => attached.input_told = view.input,
-                other => return other,
-            }
+            self.send(&ToClient::StdinAck { offset: view.input }, packet)?;
+            attached.input_told = view.input;
         }
         for ((stream, ring), next) in Stream::ALL.into_iter().zip(view.streams).zip(&mut attached.next) {
-            let Some(ring) = ring else { continue };
-            match self.send_output(stream, ring, next, packet) {
-                Sent::Yes => {}
-                other => return other,
+            if let Some(ring) = ring {
+                self.send_output(stream, ring, next, packet)?;
             }
         }
-        let Some(exit) = view.end.filter(|_| !attached.end_told) else { return Sent::Yes };
+        let Some(exit) = view.end.filter(|_| !attached.end_told) else { return Ok(()) };
         let json = exit.and_then(|exit| serde_json::to_vec(&exit).ok()).unwrap_or_default();
-        let sent = self.send(&ToClient::Exited(&json), packet);
-        attached.end_told = sent == Sent::Yes;
-        sent
+        self.send(&ToClient::Exited(&json), packet)?;
+        attached.end_told = true;
+        Ok(())
     }
 
-    fn send_output(&self, stream: Stream, ring: &Ring, next: &mut u64, packet: &mut Vec<u8>) -> Sent {
+    fn send_output(&self, stream: Stream, ring: &Ring, next: &mut u64, packet: &mut Vec<u8>) -> Result<(), Unsent> {
         while *next < ring.end() {
             if *next < ring.start() {
-                match self.send(&ToClient::Truncated { stream, from: *next, to: ring.start() }, packet) {
-                    Sent::Yes => *next = ring.start(),
-                    other => return other,
-                }
+                self.send(&ToClient::Truncated { stream, from: *next, to: ring.start() }, packet)?;
+                *next = ring.start();
                 continue;
             }
             let data = ring.read(*next, PORTION);
-            match self.send(&ToClient::Output { stream, offset: *next, data }, packet) {
-                Sent::Yes => *next = next.saturating_add(data.len() as u64),
-                other => return other,
-            }
+            self.send(&ToClient::Output { stream, offset: *next, data }, packet)?;
+            *next = next.saturating_add(data.len() as u64);
         }
-        Sent::Yes
+        Ok(())
     }
 
-    fn send(&self, said: &ToClient<'_>, packet: &mut Vec<u8>) -> Sent {
+    fn send(&self, said: &ToClient<'_>, packet: &mut Vec<u8>) -> Result<(), Unsent> {
         said.encode(packet);
         match send(self.socket.as_raw_fd(), packet, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
-            Ok(_) => Sent::Yes,
-            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Sent::NoRoom,
-            Err(_) => Sent::Gone,
+            Ok(_) => Ok(()),
+            Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOBUFS) => Err(Unsent::NoRoom),
+            Err(_) => Err(Unsent::Gone),
         }
     }
 }

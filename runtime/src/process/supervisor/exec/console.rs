@@ -19,7 +19,8 @@ impl Execs {
         around: &Around<'_>,
     ) -> Result<(), Refused> {
         let terminal = around.output.terminal();
-        let terminal = terminal.ok_or_else(|| refused(Reason::NoTerminal, "it was created without a terminal".to_owned()))?;
+        let terminal =
+            terminal.ok_or_else(|| refused(Reason::NoTerminal, "it was created without a terminal".to_owned()))?;
         if asked.write {
             self.take_input(Target::Console, asked.take_over)?;
             if self.console_is_new() {

@@ -229,7 +229,10 @@ impl Execs {
 
     fn signal(&mut self, to: Target, signal: i32) -> Result<(), Refused> {
         let Target::Session(number) = to else {
-            return Err(refused(Reason::Invalid, "a console has no process of its own: signal the container".to_owned()));
+            return Err(refused(
+                Reason::Invalid,
+                "a console has no process of its own: signal the container".to_owned(),
+            ));
         };
         let session = self.sessions.iter().find(|session| session.number == number);
         // One that has just ended needs no signal.
@@ -263,7 +266,8 @@ impl Execs {
     }
 
     fn attached_to(&self, to: Target) -> u32 {
-        let attached = |connection: &&Connection| connection.attached.as_ref().is_some_and(|attached| attached.to == to);
+        let attached =
+            |connection: &&Connection| connection.attached.as_ref().is_some_and(|attached| attached.to == to);
         u32::try_from(self.connections.iter().filter(attached).count()).unwrap_or(u32::MAX)
     }
 
@@ -396,8 +400,7 @@ impl Execs {
         if session.state != State::Exited {
             return;
         }
-        let (waiters, told, deleted) =
-            (std::mem::take(&mut session.waiters), session.told(attached), session.deleted);
+        let (waiters, told, deleted) = (std::mem::take(&mut session.waiters), session.told(attached), session.deleted);
         for fd in waiters {
             self.answer(fd, &Reply::Session(Box::new(told.clone())));
         }

@@ -99,8 +99,7 @@ impl Execs {
         self.next_number = self.next_number.wrapping_add(1);
         // The number, because one of the same id may not have gone yet.
         let name = format!("exec-{number}-{}", create.id);
-        let cgroup =
-            cgroup::open_session(&self.hierarchies, around.parts.cgroup.path(), &name).map_err(of_cgroup)?;
+        let cgroup = cgroup::open_session(&self.hierarchies, around.parts.cgroup.path(), &name).map_err(of_cgroup)?;
         cgroup.create().map_err(of_cgroup)?;
         let identity = (around.status.uid.as_str(), around.status.attempt);
         let started = match start::start(&create, around.paths, identity, &cgroup, around.parts) {
@@ -235,21 +234,17 @@ impl Execs {
             self.take_input(Target::Session(number), asked.take_over)?;
         }
         let attached = self.attached_to(Target::Session(number)).saturating_add(1);
-        let (Some(session), Some(connection)) = (
-            self.sessions.iter_mut().find(|session| session.number == number),
-            self.connections.get_mut(position),
-        ) else {
+        let (Some(session), Some(connection)) =
+            (self.sessions.iter_mut().find(|session| session.number == number), self.connections.get_mut(position))
+        else {
             return Ok(());
         };
         if asked.write {
             session.input.begin_anew();
         }
         let [stdout, stderr] = &session.streams;
-        let view = super::View {
-            streams: [Some(&stdout.ring), Some(&stderr.ring)],
-            input: session.input.given(),
-            end: None,
-        };
+        let view =
+            super::View { streams: [Some(&stdout.ring), Some(&stderr.ring)], input: session.input.given(), end: None };
         connection.attach(Target::Session(number), asked, &view);
         let next = connection.attached.as_ref().map(|attached| attached.next);
         session.alone = None;
@@ -301,7 +296,11 @@ impl Execs {
         match self.remembered.iter().find(|before| before.id == request.id) {
             Some(before) if before == request => Ok(Fresh::Done),
             Some(_) => Err(reused()),
-            None if self.sessions.iter().any(|session| of_session(session) && session.request.as_ref() != Some(request)) => {
+            None if self
+                .sessions
+                .iter()
+                .any(|session| of_session(session) && session.request.as_ref() != Some(request)) =>
+            {
                 Err(reused())
             }
             None => Ok(Fresh::New),
@@ -351,8 +350,10 @@ fn check(create: &Create) -> Result<(), Refused> {
         return Err(refused(Reason::Invalid, format!("its ring must have {RING_MIN} to {RING_MAX} bytes")));
     }
     if create.args.is_empty() || create.cwd.as_ref().is_some_and(|cwd| !cwd.is_absolute()) {
-        return Err(refused(Reason::Invalid, "it needs a command, and an absolute working directory if any".to_owned()));
+        return Err(refused(
+            Reason::Invalid,
+            "it needs a command, and an absolute working directory if any".to_owned(),
+        ));
     }
     Ok(())
 }
-

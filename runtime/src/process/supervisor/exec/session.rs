@@ -9,9 +9,7 @@ use super::input::{Input, Kind};
 use super::ring::Ring;
 use super::start::Started;
 use crate::cgroup::Cgroup;
-use crate::exec::{
-    self, Create, End, EndCause, Exit, OnDisconnect, OnFull, RequestId, State, StreamRange, User,
-};
+use crate::exec::{self, Create, End, EndCause, Exit, OnDisconnect, OnFull, RequestId, State, StreamRange, User};
 use crate::process::channel::SupervisorEnds;
 use crate::process::say::say_error;
 use crate::process::supervisor::container::now_ms;

@@ -145,7 +145,8 @@ fn assume(spec: &mut Spec, create: &Create) -> Result<User, StartFailure> {
 
 /// Of variables of one name, the last.
 fn last_of_each(env: Vec<String>) -> Vec<String> {
-    let name = |variable: &str| variable.split_once('=').map_or_else(|| variable.to_owned(), |(name, _)| name.to_owned());
+    let name =
+        |variable: &str| variable.split_once('=').map_or_else(|| variable.to_owned(), |(name, _)| name.to_owned());
     let mut kept: Vec<String> = Vec::with_capacity(env.len());
     let mut places = std::collections::HashMap::new();
     for variable in env {
