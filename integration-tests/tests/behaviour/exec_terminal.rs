@@ -53,7 +53,7 @@ async fn a_shell_at_a_terminal_is_as_if_it_were_here() {
     terminal.press("\x03");
     terminal.wait_for("^C");
     terminal.press("echo $?\r");
-    terminal.wait_for("\n130\r\n");
+    terminal.wait_for("130\r\n");
     terminal.press("exit 7\r");
     assert_eq!(terminal.end().code(), Some(7));
     assert_eq!(terminal.modes(), before);

@@ -274,8 +274,9 @@ impl<'a> Talk<'a> {
     }
 
     fn say(&mut self, mouth: &Mouth) {
-        // What else is said does not wait behind input.
-        if let Some(said) = self.outbox.pop_front() {
+        // What else is said does not wait behind input, but for the last word: what was typed before still counts.
+        let last = matches!(self.outbox.front(), Some(Said::Detach)) && self.typed.is_unsent();
+        if let Some(said) = if last { None } else { self.outbox.pop_front() } {
             return mouth.say(said);
         }
         match self.typed.next() {
