@@ -182,3 +182,89 @@ async fn a_pipe_passes_bytes_and_exit_codes_on() {
     assert!(list.contains(id.trim()) && list.contains("exited") && list.contains("sh -c"), "{list}");
     assert_eq!(agent.tween(&["execs", "--rm", id.trim(), "box"]).status.code(), Some(0));
 }
+
+/// A terminal multiplexer with one window, gone when it is dropped.
+struct Multiplexer {
+    directory: std::path::PathBuf,
+}
+
+impl Multiplexer {
+    fn start(agent: &Agent) -> Self {
+        let multiplexer = Self { directory: agent.directory().to_owned() };
+        multiplexer.tmux(&["new-session", "-d", "-x", "80", "-y", "24", "env 'PS1=here>' sh"]);
+        multiplexer.tmux(&["set-option", "-g", "status", "off"]);
+        multiplexer.tmux(&["resize-window", "-x", "80", "-y", "24"]);
+        multiplexer
+    }
+
+    fn tmux(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        command.env("TMUX_TMPDIR", &self.directory).env("LC_ALL", "C.UTF-8").args(["-L", "test", "-f", "/dev/null"]);
+        let output = command.args(arguments).output().expect("scripts/setup test installs tmux");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn press(&self, keys: &[&str]) {
+        self.tmux(&[&["send-keys"], keys].concat());
+    }
+
+    fn wait_for(&self, text: &str) {
+        tweendeck_integration_tests::eventually::eventually(text, || {
+            self.tmux(&["capture-pane", "-p"]).contains(text).then_some(())
+        });
+    }
+}
+
+impl Drop for Multiplexer {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        let _ = command.env("TMUX_TMPDIR", &self.directory).args(["-L", "test", "kill-server"]).output();
+    }
+}
+
+/// A program that has the whole screen, and says how large that is and which key was pressed last.
+const FULL_SCREEN: &str = "import curses
+def main(screen):
+    key = 0
+    while key != ord('q'):
+        screen.erase()
+        screen.addstr(1, 1, 'size %d %d, key %s' % (*screen.getmaxyx(), key))
+        screen.addstr(screen.getmaxyx()[0] - 1, 1, 'bottom')
+        key = screen.getch()
+def raw(screen):
+    curses.raw()
+    main(screen)
+curses.wrapper(raw)
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_has_the_whole_screen_is_resized_left_and_found_again() {
+    let agent = agent_with_a_container().await;
+    let multiplexer = Multiplexer::start(&agent);
+    multiplexer.wait_for("here>");
+    let program = agent.directory().join("program.py");
+    std::fs::write(&program, FULL_SCREEN).unwrap();
+    let tween = format!("{} --host unix://{}", tools::binary("tween").display(), agent.socket().display());
+    // The container does not see the file, so the program comes with the command.
+    let start = format!("{tween} exec -it --id full box python3 -c \"$(cat {})\"", program.display());
+    multiplexer.press(&[&start, "Enter"]);
+    multiplexer.wait_for("size 24 80, key 0");
+    multiplexer.tmux(&["resize-window", "-x", "100", "-y", "30"]);
+    multiplexer.wait_for("size 30 100, key 410");
+    // Ctrl-C and Ctrl-Z are the program's.
+    multiplexer.press(&["C-c"]);
+    multiplexer.wait_for("size 30 100, key 3");
+    multiplexer.press(&["C-z"]);
+    multiplexer.wait_for("size 30 100, key 26");
+    multiplexer.press(&["C-p", "C-q"]);
+    multiplexer.wait_for("detached; `tween attach box full` goes on");
+    multiplexer.tmux(&["resize-window", "-x", "90", "-y", "20"]);
+    multiplexer.press(&["clear", "Enter"]);
+    multiplexer.press(&[&format!("{tween} attach box full"), "Enter"]);
+    multiplexer.wait_for("size 20 90, key 410");
+    multiplexer.press(&["q"]);
+    multiplexer.wait_for("here>");
+    multiplexer.press(&["stty -a | grep -o ' -\\?icanon'", "Enter"]);
+    multiplexer.wait_for("\n icanon");
+}
