@@ -79,7 +79,7 @@ struct Run {
 struct Output {
     kept: Vec<u8>,
     end: u64,
-    /// The beginning is lost, so nothing is kept.
+    /// Something is lost: what comes behind is not kept.
     lost: bool,
 }
 
@@ -184,7 +184,7 @@ impl Run {
                     News::StdinAck(offset) => input.given = offset,
                     News::Truncated { stream, to, .. } => {
                         let output = self.output(stream);
-                        (output.end, output.lost) = (to, output.kept.is_empty());
+                        (output.end, output.lost) = (to, true);
                     }
                     News::Exited(exit) => return Ok(exit),
                     News::Reply(Reply::Refused(refused)) => return Err(ExecError::Refused(refused)),
