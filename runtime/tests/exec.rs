@@ -87,6 +87,9 @@ fn a_command_gets_its_input_and_its_output_and_exit_come_back() {
         assert_eq!((exec.text(Stream::Stdout), exec.text(Stream::Stderr)), ("typed".into(), "over\n".into()));
         assert_eq!(session_cgroups(&bench), Vec::<String>::new(), "its cgroup is gone when its end is told");
         assert!(exists(status.main_pid.unwrap()));
+        let mut beyond = attach("one");
+        beyond.from = [Some(6), None];
+        assert_eq!(Exec::connect(&bench.paths).refused(&Request::Attach(beyond)).reason, Reason::Invalid);
         let again = Exec::connect(&bench.paths).session(&Request::Wait { id: "one".into() });
         assert_eq!((again.state, again.stdin, again.stdout.end, again.exit), (State::Exited, 5, 5, Some(exit)));
         end(&mut launched);

@@ -5,9 +5,10 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, send};
 
+use super::input::refused;
 use super::ring::Ring;
 use crate::exec::packet::{Stream, ToClient};
-use crate::exec::{Attach, CHUNK_MAX, Exit, REQUEST_MAX, Refused, Reply, Request};
+use crate::exec::{Attach, CHUNK_MAX, Exit, REQUEST_MAX, Reason, Refused, Reply, Request};
 use crate::process::supervisor::events::{Events, Source};
 
 /// Of output, bytes in a packet.
@@ -65,6 +66,20 @@ enum Unsent {
     Gone,
 }
 
+impl View<'_> {
+    /// Whether everything is there, or was, that a client asks for.
+    pub(super) fn reaches(&self, asked: &Attach) -> Result<(), Refused> {
+        for (asked, ring) in asked.from.into_iter().zip(self.streams) {
+            let end = ring.map_or(0, Ring::end);
+            if let Some(from) = asked.filter(|from| *from > end) {
+                let why = format!("output cannot be read from {from} on: {end} bytes have been written");
+                return Err(refused(Reason::Invalid, why));
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Connection {
     pub(super) fn new(socket: OwnedFd) -> Self {
         Self { socket, request: Vec::new(), attached: None, waits: false, over: false }
@@ -113,11 +128,11 @@ impl Connection {
         self.over |= self.attached.is_some();
     }
 
+    /// Begins to be attached, from where it asks.
     pub(super) fn attach(&mut self, to: Target, asked: &Attach, view: &View<'_>) {
         let mut next = [0; 2];
         for ((next, asked), ring) in next.iter_mut().zip(asked.from).zip(view.streams) {
-            let kept = ring.map_or((0, 0), |ring| (ring.start(), ring.end()));
-            *next = asked.unwrap_or(kept.0).min(kept.1);
+            *next = asked.unwrap_or_else(|| ring.map_or(0, Ring::start));
         }
         self.attached = Some(Attachment {
             to,

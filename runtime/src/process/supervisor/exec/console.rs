@@ -21,6 +21,7 @@ impl Execs {
         let terminal = around.output.terminal();
         let terminal =
             terminal.ok_or_else(|| refused(Reason::NoTerminal, "it was created without a terminal".to_owned()))?;
+        self.console_view(around.output, false).reaches(asked)?;
         if asked.write {
             self.take_input(Target::Console, asked.take_over)?;
             if self.console_is_new() {

@@ -229,7 +229,9 @@ impl Execs {
     }
 
     fn attach(&mut self, position: usize, asked: &Attach, around: &mut Around<'_>) -> Result<(), Refused> {
-        let number = self.find(&asked.id)?.number;
+        let session = self.find(&asked.id)?;
+        let number = session.number;
+        session.view().reaches(asked)?;
         if asked.write {
             self.take_input(Target::Session(number), asked.take_over)?;
         }
@@ -242,10 +244,7 @@ impl Execs {
         if asked.write {
             session.input.begin_anew();
         }
-        let [stdout, stderr] = &session.streams;
-        let view =
-            super::View { streams: [Some(&stdout.ring), Some(&stderr.ring)], input: session.input.given(), end: None };
-        connection.attach(Target::Session(number), asked, &view);
+        connection.attach(Target::Session(number), asked, &session.view());
         let next = connection.attached.as_ref().map(|attached| attached.next);
         session.alone = None;
         if let (true, Some(next)) = (asked.write, next) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
+use super::connection::View;
 use super::input::{Input, Kind};
 use super::ring::Ring;
 use super::start::Started;
@@ -340,6 +341,16 @@ impl Session {
         if self.holder.and_then(|holder| holder.until).is_some_and(|until| until <= now) {
             self.holder = None;
             self.resume(events);
+        }
+    }
+
+    /// What there is to be told of it.
+    pub(super) fn view(&self) -> View<'_> {
+        let [stdout, stderr] = &self.streams;
+        View {
+            streams: [Some(&stdout.ring), Some(&stderr.ring)],
+            input: self.input.given(),
+            end: (self.state == State::Exited).then(|| self.exit.map(|(_, exit)| exit)),
         }
     }
 
