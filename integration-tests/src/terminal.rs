@@ -21,6 +21,8 @@ pub struct Terminal {
     master: File,
     slave: File,
     program: Process,
+    /// How it treated keys and lines before the program was started.
+    pub before: String,
     /// Everything that was shown.
     pub shown: Vec<u8>,
 }
@@ -33,14 +35,14 @@ impl Terminal {
     #[must_use]
     pub fn start(program: &str, arguments: &[&str]) -> Self {
         let pty = openpty(None, None).unwrap();
-        let slave = File::from(pty.slave);
+        let (master, slave) = (File::from(pty.master), File::from(pty.slave));
+        let before = modes(&slave);
         let stdio = || Stdio::from(slave.try_clone().unwrap());
         // It executes the program in its own place.
         let mut command = Command::new("setsid");
         command.arg("--ctty").arg(program).args(arguments).env("TERM", "xterm");
         command.stdin(stdio()).stdout(stdio()).stderr(stdio());
-        let terminal =
-            Self { master: pty.master.into(), slave, program: Process::start(&mut command), shown: Vec::new() };
+        let terminal = Self { master, slave, program: Process::start(&mut command), before, shown: Vec::new() };
         terminal.resize(24, 80);
         terminal
     }
@@ -120,7 +122,11 @@ impl Terminal {
     /// When the terminal is gone.
     #[must_use]
     pub fn modes(&self) -> String {
-        let Termios { input_modes, output_modes, control_modes, local_modes, .. } = tcgetattr(&self.slave).unwrap();
-        format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?}")
+        modes(&self.slave)
     }
+}
+
+fn modes(terminal: &File) -> String {
+    let Termios { input_modes, output_modes, control_modes, local_modes, .. } = tcgetattr(terminal).unwrap();
+    format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?}")
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::Code;
 use tweendeck_integration_tests::agent::Agent;
-use tweendeck_integration_tests::api::{assert_refused, fields, reason, spec};
+use tweendeck_integration_tests::api::{Api, assert_refused, fields, reason, spec};
 use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_integration_tests::exec::{kept, killed};
 use tweendeck_integration_tests::kernel::runs;
@@ -224,4 +224,58 @@ async fn one_client_has_the_input_and_others_look_on() {
     };
     // It has ended, and whichever comes first is told.
     assert!(reason(&refused) == "FIELD_INVALID" || refused.code() == Code::Unavailable, "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_run_joins_the_first_or_gets_what_that_wrote() {
+    let mut agent = agent_with_a_container().await;
+    let script = "echo x >>/tmp/runs; echo begun; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo over; exit 3";
+    let request = RunExecRequest {
+        container: "box".into(),
+        spec: Some(ExecSpec { stdin: false, ..killed(&["sh", "-c", script]) }),
+        request_id: "intent".into(),
+        ..Default::default()
+    };
+    let run = async |agent: &Agent, request: &RunExecRequest| {
+        agent.api().await.execs.clone().run_exec(request.clone()).await.map(tonic::Response::into_inner)
+    };
+    let api = agent.api().await;
+    let begun = async |api: Api| {
+        eventually_async("it has begun", || async {
+            let execs = api.list_execs("box").await.unwrap();
+            execs.iter().any(|exec| exec.stdout.is_some_and(|stdout| stdout.end == 6)).then_some(())
+        })
+        .await;
+    };
+    // A caller that hangs up, and an agent that is killed.
+    tokio::select! { biased;
+        () = begun(api.clone()) => {}
+        answer = run(&agent, &request) => panic!("{answer:?}"),
+    }
+    agent.kill();
+    agent.resume().await;
+    let (joined, ()) = tokio::join!(run(&agent, &request), async {
+        agent.api().await.run_exec("box", &["touch", "/tmp/go"]).await.unwrap();
+    });
+    let again = run(&agent, &request).await.unwrap();
+    let joined = joined.unwrap();
+    assert_eq!((joined.stdout.as_slice(), joined.exit.unwrap().exit_code), (&b"begun\nover\n"[..], 3));
+    assert_eq!(again, joined);
+    let runs = agent.api().await.run_exec("box", &["cat", "/tmp/runs"]).await.unwrap();
+    assert_eq!(runs.stdout, b"x\n");
+    let other = RunExecRequest { stdin: b"x".to_vec(), ..request };
+    assert_refused(run(&agent, &other).await, Code::InvalidArgument, "REQUEST_ID_REUSED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_hangs_up_ends_what_it_runs() {
+    let agent = agent_with_a_container().await;
+    let api = agent.api().await;
+    let pid = tokio::select! { biased;
+        pid = eventually_async("it runs", || async {
+            api.list_execs("box").await.unwrap().first().filter(|exec| exec.attached == 1).map(|exec| exec.pid)
+        }) => pid,
+        answer = api.run_exec("box", &["sleep", "1000"]) => panic!("{answer:?}"),
+    };
+    eventually_async("it has been killed", || async { (!runs(pid)).then_some(()) }).await;
 }

@@ -1,6 +1,6 @@
 //! `tween exec`, `attach` and `console` as somebody uses them who sits at a terminal, or in a pipe.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
@@ -34,7 +34,7 @@ fn until_sized(rows: u16, columns: u16) -> String {
 async fn a_shell_at_a_terminal_is_as_if_it_were_here() {
     let agent = agent_with_a_container().await;
     let mut terminal = tween(&agent, &SHELL);
-    let before = terminal.modes();
+    let before = terminal.before.clone();
     terminal.wait_for("ready>");
     assert_ne!(terminal.modes(), before, "keys are passed on as they are");
     terminal.press("stty size; hostname; echo $TERM\r");
@@ -64,7 +64,7 @@ async fn a_shell_at_a_terminal_is_as_if_it_were_here() {
 async fn who_detaches_finds_it_again_and_a_signal_leaves_the_terminal_as_it_was() {
     let agent = agent_with_a_container().await;
     let mut terminal = tween(&agent, &SHELL);
-    let before = terminal.modes();
+    let before = terminal.before.clone();
     terminal.wait_for("ready>");
     terminal.press("A=kept; echo is $A\r");
     terminal.wait_for("\nis kept\r\n");
@@ -83,7 +83,7 @@ async fn who_detaches_finds_it_again_and_a_signal_leaves_the_terminal_as_it_was(
     assert_eq!(terminal.end().code(), Some(0));
     for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let mut terminal = tween(&agent, &SHELL);
-        let before = terminal.modes();
+        let before = terminal.before.clone();
         terminal.wait_for("ready>");
         assert_ne!(terminal.modes(), before);
         terminal.program().signal(signal);
@@ -125,7 +125,7 @@ async fn a_console_is_typed_into_and_left() {
     agent.api().await.run("box", on_a_terminal).await.unwrap();
     for (turn, said) in [("first", "first\r\n"), ("second", "second set\r\n")] {
         let mut terminal = tween(&agent, &["console", "box"]);
-        let before = terminal.modes();
+        let before = terminal.before.clone();
         terminal.wait_for("ready>");
         terminal.resize(40, 90);
         terminal.press(&until_sized(40, 90));
@@ -175,6 +175,26 @@ async fn a_pipe_passes_bytes_and_exit_codes_on() {
         let output = agent.tween(command);
         assert_eq!(output.status.code(), Some(code), "{command:?}: {output:?}");
     }
+    // A signal to tween is one to the command.
+    let mut child = Command::new(tools::binary("tween"))
+        .args([
+            "--host",
+            &host,
+            "exec",
+            "box",
+            "sh",
+            "-c",
+            "trap 'echo heard; exit 9' TERM; echo on; while :; do sleep 0.01; done",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!((line.as_str(), child.wait().unwrap().code()), ("on\nheard\n", Some(9)));
     let id = String::from_utf8(agent.tween(&["exec", "-d", "box", "sh", "-c", "echo hello; exit 3"]).stdout).unwrap();
     let output = agent.tween(&["attach", "--read-only", "box", id.trim()]);
     assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"hello\n"[..], Some(3)));
