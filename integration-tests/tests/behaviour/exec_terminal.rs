@@ -281,10 +281,10 @@ async fn a_program_that_has_the_whole_screen_is_resized_left_and_found_again() {
     multiplexer.wait_for("detached; `tween attach box full` goes on");
     multiplexer.tmux(&["resize-window", "-x", "90", "-y", "20"]);
     multiplexer.press(&["clear", "Enter"]);
-    multiplexer.press(&[&format!("{tween} attach box full"), "Enter"]);
+    multiplexer.press(&[&format!("{tween} attach box full; echo left $?"), "Enter"]);
     multiplexer.wait_for("size 20 90, key 410");
     multiplexer.press(&["q"]);
-    multiplexer.wait_for("here>");
+    multiplexer.wait_for("left 0");
     multiplexer.press(&["stty -a | grep -o ' -\\?icanon'", "Enter"]);
     multiplexer.wait_for("\n icanon");
 }
