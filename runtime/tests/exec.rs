@@ -491,3 +491,39 @@ fn a_sessions_cgroup_is_found_killed_and_removed_on_every_version() {
         assert!(cgroup::remove_if_empty(&hierarchies, &parent).unwrap());
     }
 }
+
+#[test]
+fn sessions_that_nothing_happens_in_cost_their_supervisor_nothing() {
+    let mut bench = Bench::new();
+    let (mut launched, status) = begin(&mut bench, "exec sleep 1000");
+    let mut exec = Exec::connect(&bench.paths);
+    // Streams that were closed, input that nobody takes, output that nobody reads, a terminal that nobody has open, one that has ended.
+    let closed = script("closed", "exec </dev/null >/dev/null 2>&1; exec sleep 1000");
+    let mut full = script("full", "echo x; exec cat /dev/zero");
+    full.ring_bytes = 4096;
+    let terminal = on_a_terminal(script("terminal", "exec </dev/null >/dev/null 2>&1; exec sleep 1000"));
+    let mut clients = Vec::new();
+    for create in [closed, full, terminal, script("idle", "exec sleep 1000"), script("ended", "exit 0")] {
+        let (id, mut client) = (create.id.clone(), Exec::connect(&bench.paths));
+        exec.session(&Request::Create(Box::new(create)));
+        let mut asked = attach(&id);
+        asked.acknowledges = id == "full";
+        client.session(&Request::Attach(asked));
+        clients.push(client);
+    }
+    for chunk in 0..2 {
+        clients[3].send(&ToSupervisor::Stdin { offset: chunk * 60_000, data: &[b'x'; 60_000] });
+    }
+    clients[4].read_all();
+    let ticks = || -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", status.supervisor_pid)).unwrap();
+        stat.rsplit_once(')').unwrap().1.split(' ').skip(12).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+    };
+    // Fields 14 and 15, clock ticks of 10 ms: a loop that does not wait would take all of this time.
+    let (before, begun) = (ticks(), std::time::Instant::now());
+    while begun.elapsed() < Duration::from_millis(500) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(ticks() - before < 3, "{} ticks in half a second", ticks() - before);
+    end(&mut launched);
+}
