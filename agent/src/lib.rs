@@ -10,6 +10,7 @@ pub mod blocking;
 pub mod causes;
 pub mod clock;
 pub mod config;
+pub mod exec;
 pub mod expiry;
 pub mod grpc;
 pub mod host;

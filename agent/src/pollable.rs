@@ -18,3 +18,15 @@ pub fn readable<T: AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
     )]
     AsyncFd::with_interest(inner, Interest::READABLE)
 }
+
+/// Makes `inner` something to await until it is readable, or has room to write; as [`readable`].
+///
+/// # Errors
+/// When the descriptor cannot be polled.
+pub fn both_ways<T: AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    #[expect(
+        deprecated,
+        reason = "the successor is unsafe, which this crate has none of; what it asks for stands above"
+    )]
+    AsyncFd::with_interest(inner, Interest::READABLE | Interest::WRITABLE)
+}

@@ -13,12 +13,21 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// `run` or `wait` itself failed, as with other container tools: a code that hardly any command uses.
 pub(crate) const TWEEN_FAILED: u8 = 125;
+/// `exec`: the command is there and cannot be executed, as a shell has it.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// `exec`: there is no such command.
+pub(crate) const NOT_FOUND: u8 = 127;
 /// The command never ran, or nobody saw its end.
 pub(crate) const NO_CODE: u8 = 255;
 
 /// The code to exit with for a container's end.
 pub(crate) fn code(exit: &ExitStatus) -> u8 {
     u8::try_from(exit.code).unwrap_or(NO_CODE)
+}
+
+/// The code to exit with when a signal ended tween itself, as a shell has it.
+pub(crate) fn of_signal(signal: i32) -> u8 {
+    u8::try_from(signal.saturating_add(128)).unwrap_or(NO_CODE)
 }
 
 /// What was out of the ordinary about a container's end, for people; `None` if the command called exit in peace.

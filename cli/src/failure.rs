@@ -60,6 +60,12 @@ pub(crate) enum Failure {
     /// The system does not let tween handle signals.
     #[error("handle SIGINT and SIGTERM")]
     Signals(#[source] io::Error),
+    /// The terminal cannot be made to pass keys on.
+    #[error("make the terminal pass keys on")]
+    Terminal(#[source] io::Error),
+    /// A terminal was asked for, and this is none.
+    #[error("standard input and output are no terminal")]
+    NotATerminal,
 }
 
 impl Failure {
@@ -75,7 +81,9 @@ impl Failure {
             | Self::Output(_)
             | Self::Json(_)
             | Self::Files(_)
-            | Self::Signals(_) => None,
+            | Self::Signals(_)
+            | Self::Terminal(_)
+            | Self::NotATerminal => None,
         }
     }
 
@@ -86,6 +94,8 @@ impl Failure {
             | Self::Output(_)
             | Self::Json(_)
             | Self::Signals(_)
+            | Self::Terminal(_)
+            | Self::NotATerminal
             | Self::Interrupted { .. } => true,
             Self::Refused(_) => self.reason() == Some(ErrorReason::PermissionDenied),
             Self::NoAnswer { .. } | Self::Incomplete(_) | Self::NeverRan { .. } | Self::Files(_) => false,

@@ -38,7 +38,8 @@ fn lines(failure: &Failure) -> Vec<String> {
         Failure::Interrupted { name } => vec![failure.to_string(), format!("hint: `tween rm --force {name}` ends it")],
         Failure::NeverRan { name } => vec![failure.to_string(), format!("hint: `tween start {name}`")],
         Failure::Files(failure) => vec![printable(&failure.message)],
-        Failure::Incomplete(_) | Failure::Output(_) | Failure::Json(_) | Failure::Signals(_) => {
+        Failure::NotATerminal => vec![failure.to_string(), "hint: leave out -t, or add -d".to_owned()],
+        Failure::Incomplete(_) | Failure::Output(_) | Failure::Json(_) | Failure::Signals(_) | Failure::Terminal(_) => {
             vec![chain(failure)]
         }
     }
@@ -201,6 +202,14 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::FilesTooLarge => "copy less, or raise --max-size or --max-entries",
         ErrorReason::FileSystemFull => "make room in the container's file system, and copy again",
         ErrorReason::CopyCutOff => "copy again: it overwrites what is there",
+        ErrorReason::ExecNotFound => "`tween execs` lists the container's sessions",
+        ErrorReason::ExecExists => "choose another --id, or remove it with `tween execs --rm`",
+        ErrorReason::ExecFailed => "is the program there, and may it be executed? `tween exec CONTAINER ls` looks",
+        ErrorReason::ExecLimit => "`tween execs` lists the sessions, with --rm it removes some",
+        ErrorReason::ExecUnsupported => "stop the container and start it again",
+        ErrorReason::ExecInputTaken => "--take-over takes it, --read-only does without",
+        ErrorReason::ExecWrongState => "`tween execs` shows its state",
+        ErrorReason::NoTerminal => "`tween exec -t` gives a command one, `tween run --terminal` a container",
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",
     })
 }

@@ -1,7 +1,11 @@
 //! Signals by name and number, as Linux numbers them on x86, Arm and RISC-V (signal(7)).
 
+/// SIGHUP.
+pub(crate) const HUP: i32 = 1;
 /// SIGINT.
 pub(crate) const INT: i32 = 2;
+/// SIGQUIT.
+pub(crate) const QUIT: i32 = 3;
 /// SIGKILL.
 pub(crate) const KILL: i32 = 9;
 /// SIGTERM.
@@ -12,9 +16,9 @@ const RTMIN: i32 = 34;
 const RTMAX: i32 = 64;
 
 const NAMES: [(&str, i32); 31] = [
-    ("HUP", 1),
+    ("HUP", HUP),
     ("INT", INT),
-    ("QUIT", 3),
+    ("QUIT", QUIT),
     ("ILL", 4),
     ("TRAP", 5),
     ("ABRT", 6),

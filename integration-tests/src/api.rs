@@ -8,6 +8,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
@@ -26,6 +27,8 @@ pub struct Api {
     pub reservations: ReservationServiceClient<Channel>,
     /// `FileService`.
     pub files: FileServiceClient<Channel>,
+    /// `ExecService`.
+    pub execs: ExecServiceClient<Channel>,
     nodes: NodeServiceClient<Channel>,
     stats: StatsServiceClient<Channel>,
     logs: LogServiceClient<Channel>,
@@ -94,6 +97,7 @@ impl Api {
             events: EventServiceClient::new(channel.clone()),
             reservations: ReservationServiceClient::new(channel.clone()),
             files: FileServiceClient::new(channel.clone()),
+            execs: ExecServiceClient::new(channel.clone()),
             nodes: NodeServiceClient::new(channel.clone()),
             stats: StatsServiceClient::new(channel.clone()),
             logs: LogServiceClient::new(channel),

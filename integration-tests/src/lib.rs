@@ -14,6 +14,8 @@ pub mod alone;
 pub mod api;
 pub mod etcd;
 pub mod eventually;
+pub mod exec;
 pub mod kernel;
 pub mod process;
+pub mod terminal;
 pub mod tools;

@@ -228,7 +228,13 @@ impl Paths {
     /// The supervisor's `SOCK_SEQPACKET` socket.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
-        self.run.join("control.sock")
+        self.run.join(crate::control::SOCKET)
+    }
+
+    /// The supervisor's `SOCK_SEQPACKET` socket for exec sessions, once somebody has asked for it.
+    #[must_use]
+    pub fn exec_socket(&self) -> PathBuf {
+        self.run.join(crate::control::EXEC_SOCKET)
     }
 
     /// Exists, with the attempt's number in it, once a supervisor is about to clone the container's

@@ -12,7 +12,13 @@ use crate::incident::Incidents;
 use crate::log::LogStats;
 
 mod client;
+pub(crate) use client::connect;
 pub use client::{Client, ControlError};
+
+/// The name of the control socket in a run directory.
+pub(crate) const SOCKET: &str = "control.sock";
+/// The name of the socket of exec sessions ([`crate::exec`]), made when somebody asks for it.
+pub(crate) const EXEC_SOCKET: &str = "exec.sock";
 
 /// A socket's address, and what it depends on: a path longer than `sun_path` (108 bytes, unix(7)) is reached through its directory's descriptor.
 pub(crate) struct Address {
@@ -20,10 +26,10 @@ pub(crate) struct Address {
     _directory: std::fs::File,
 }
 
-pub(crate) fn address(paths: &crate::bundle::Paths) -> std::io::Result<Address> {
+pub(crate) fn address(paths: &crate::bundle::Paths, socket: &str) -> std::io::Result<Address> {
     use std::os::fd::AsRawFd as _;
     let directory = std::fs::File::open(paths.run())?;
-    let path = format!("/proc/self/fd/{}/control.sock", directory.as_raw_fd());
+    let path = format!("/proc/self/fd/{}/{socket}", directory.as_raw_fd());
     Ok(Address { unix: client::unix_address(path.as_ref())?, _directory: directory })
 }
 
@@ -50,6 +56,11 @@ pub enum Request {
     },
     /// Let them go on. Of a container that is not frozen, nothing.
     Thaw {
+        /// Repeated in the answer.
+        id: u64,
+    },
+    /// Listen for connections to exec sessions ([`crate::exec`]). Of a supervisor that does, nothing.
+    ServeExec {
         /// Repeated in the answer.
         id: u64,
     },

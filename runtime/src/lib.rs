@@ -10,6 +10,7 @@
 pub mod bundle;
 pub mod cgroup;
 pub mod control;
+pub mod exec;
 pub mod exit;
 pub mod files;
 pub mod hold;

@@ -7,6 +7,7 @@ mod batch;
 mod cgroup_value;
 mod containers;
 mod events;
+mod execs;
 mod files;
 mod freeze;
 mod limits;

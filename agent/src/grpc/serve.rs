@@ -16,6 +16,7 @@ use tonic::transport::server::Router;
 use tower::layer::util::{Identity, Stack};
 use tweendeck_proto::v1::container_service_server::ContainerServiceServer;
 use tweendeck_proto::v1::event_service_server::EventServiceServer;
+use tweendeck_proto::v1::exec_service_server::ExecServiceServer;
 use tweendeck_proto::v1::file_service_server::FileServiceServer;
 use tweendeck_proto::v1::log_service_server::LogServiceServer;
 use tweendeck_proto::v1::node_service_server::NodeServiceServer;
@@ -194,6 +195,7 @@ type Layers = Stack<limits::ReasonLayer, Stack<InterceptorLayer<peer::Check>, Id
 async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeError> {
     let (health_reporter, health) = tonic_health::server::health_reporter();
     health_reporter.set_serving::<ContainerServiceServer<Api>>().await;
+    health_reporter.set_serving::<ExecServiceServer<Api>>().await;
     health_reporter.set_serving::<StatsServiceServer<Api>>().await;
     health_reporter.set_serving::<FileServiceServer<Api>>().await;
     health_reporter.set_serving::<NodeServiceServer<Api>>().await;
@@ -223,6 +225,7 @@ async fn router(api: &Api, max_streams: u32) -> Result<Router<Layers>, ServeErro
         .add_service(reflection().build_v1alpha().map_err(ServeError::Reflection)?)
         .add_service(ContainerServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(FileServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(ExecServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(StatsServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(NodeServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))
         .add_service(EventServiceServer::new(api.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES))

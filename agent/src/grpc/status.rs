@@ -6,8 +6,9 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 use tweendeck_proto::admission::Shortage;
-use tweendeck_proto::v1::ErrorReason;
+use tweendeck_proto::v1::{ContainerState, ErrorReason};
 use tweendeck_proto::{ERROR_DOMAIN, reason, state};
+use tweendeck_runtime::exec::{Reason, Refused};
 use tweendeck_runtime::files::{Cause, Failure};
 
 use crate::journal::{JournalError, RoomError};
@@ -62,6 +63,24 @@ pub(super) enum Refusal {
     Journal {
         name: String,
         error: JournalError,
+    },
+    /// The supervisor refuses something of an exec session.
+    Exec {
+        container: String,
+        state: ContainerState,
+        refused: Refused,
+    },
+    /// There is no supervisor to ask.
+    ExecGone {
+        container: String,
+        state: ContainerState,
+    },
+    ExecUnsupported {
+        container: String,
+    },
+    ExecTimeout {
+        container: String,
+        id: String,
     },
 }
 
@@ -118,6 +137,22 @@ impl From<Refusal> for Status {
             Refusal::Internal(message) => plain(Code::Internal, ErrorReason::Internal, message),
             Refusal::Command { name, error } => command(&name, error),
             Refusal::Journal { name, error } => journal(&name, error),
+            Refusal::Exec { container, state, refused } => exec(&container, state, refused),
+            Refusal::ExecGone { container, state } => {
+                wrong_state(&container, state, "it has exec sessions only while it runs")
+            }
+            Refusal::ExecUnsupported { container } => plain(
+                Code::FailedPrecondition,
+                ErrorReason::ExecUnsupported,
+                format!(
+                    "container {container:?} was started by an agent of an earlier version, whose supervisor has no exec sessions: start it anew"
+                ),
+            ),
+            Refusal::ExecTimeout { container, id } => plain(
+                Code::DeadlineExceeded,
+                ErrorReason::WaitTimeout,
+                format!("exec session {id:?} of container {container:?} has not ended yet"),
+            ),
         }
     }
 }
@@ -134,16 +169,7 @@ fn not_ready() -> Status {
 
 fn command(name: &str, error: CommandError) -> Status {
     match error {
-        CommandError::WrongState { state, why } => {
-            let state = state::name(state);
-            let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
-            with(
-                Code::FailedPrecondition,
-                ErrorReason::WrongState,
-                format!("container {name:?} is {state}: {why}"),
-                metadata,
-            )
-        }
+        CommandError::WrongState { state, why } => wrong_state(name, state, why),
         CommandError::EtagMismatch { current } => plain(
             Code::Aborted,
             ErrorReason::EtagMismatch,
@@ -278,19 +304,7 @@ fn journal(name: &str, error: JournalError) -> Status {
             format!("the node has its {limit} containers (limits.max_containers): delete some, or choose another node"),
         ),
         JournalError::Room(error) => room(name, error),
-        JournalError::RequestIdReused => {
-            let mut status = fields(vec![FieldViolation::new(
-                "request_id",
-                "was used before for another call; take a new one for a new intent",
-            )]);
-            let details = status.get_error_details();
-            let mut own = info(ErrorReason::RequestIdReused, HashMap::new());
-            if let Some(bad) = details.bad_request() {
-                own.set_bad_request(bad.field_violations.clone());
-            }
-            status = Status::with_error_details(Code::InvalidArgument, status.message().to_owned(), own);
-            status
-        }
+        JournalError::RequestIdReused => request_id_reused(),
     }
 }
 
@@ -301,6 +315,46 @@ fn short(reason: ErrorReason, message: String, shortage: Shortage) -> Status {
         ("free".to_owned(), shortage.free.to_string()),
     ]);
     with(Code::ResourceExhausted, reason, message, metadata)
+}
+
+fn request_id_reused() -> Status {
+    let status = fields(vec![FieldViolation::new(
+        "request_id",
+        "was used before for another call; take a new one for a new intent",
+    )]);
+    let mut own = info(ErrorReason::RequestIdReused, HashMap::new());
+    if let Some(bad) = status.get_error_details().bad_request() {
+        own.set_bad_request(bad.field_violations.clone());
+    }
+    Status::with_error_details(Code::InvalidArgument, status.message().to_owned(), own)
+}
+
+fn wrong_state(name: &str, state: ContainerState, why: &str) -> Status {
+    let state = state::name(state);
+    let metadata = HashMap::from([("state".to_owned(), state.to_owned())]);
+    let message = format!("container {name:?} is {state}: {why}");
+    with(Code::FailedPrecondition, ErrorReason::WrongState, message, metadata)
+}
+
+/// What a supervisor says of its exec sessions.
+fn exec(container: &str, state: ContainerState, refused: Refused) -> Status {
+    let (code, reason) = match refused.reason {
+        Reason::RequestIdReused => return request_id_reused(),
+        Reason::ContainerState => return wrong_state(container, state, &refused.message),
+        Reason::Invalid => (Code::InvalidArgument, ErrorReason::FieldInvalid),
+        Reason::NotFound => (Code::NotFound, ErrorReason::ExecNotFound),
+        Reason::Exists => (Code::AlreadyExists, ErrorReason::ExecExists),
+        Reason::Failed => (Code::FailedPrecondition, ErrorReason::ExecFailed),
+        Reason::Limit => (Code::ResourceExhausted, ErrorReason::ExecLimit),
+        Reason::InputTaken => (Code::Aborted, ErrorReason::ExecInputTaken),
+        Reason::WrongState => (Code::FailedPrecondition, ErrorReason::ExecWrongState),
+        Reason::NoTerminal => (Code::FailedPrecondition, ErrorReason::NoTerminal),
+        Reason::Unsupported => (Code::FailedPrecondition, ErrorReason::ExecUnsupported),
+    };
+    let errno = refused.errno.map(|errno| ("errno".to_owned(), errno.to_string()));
+    let stage = refused.stage.map(|stage| ("stage".to_owned(), stage));
+    let message = format!("container {container:?}: {}", refused.message);
+    with(code, reason, message, errno.into_iter().chain(stage).collect())
 }
 
 fn fields(violations: Vec<FieldViolation>) -> Status {

@@ -50,7 +50,8 @@ pub(super) fn without_record(reason: ExitReason, attempt: u32, now_ms: u64) -> E
 }
 
 /// A protobuf timestamp of milliseconds since the epoch.
-pub(super) fn timestamp(unix_ms: u64) -> prost_types::Timestamp {
+#[must_use]
+pub fn timestamp(unix_ms: u64) -> prost_types::Timestamp {
     let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
     let nanos = i32::try_from(unix_ms % 1000).unwrap_or(0).saturating_mul(1_000_000);
     prost_types::Timestamp { seconds, nanos }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 pub use actor::{Outlook, start};
 pub use command::{Accepted, CommandError, Op, Precondition};
-pub use exit::exit_status;
+pub use exit::{exit_status, timestamp};
 pub use handle::{Handle, Terms};
 pub use incidents::triggers;
 pub use limits::{effective_resources, limits, quota_us};

@@ -6,6 +6,7 @@ use tonic::transport::Channel;
 use tweendeck_proto::v1;
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
@@ -85,6 +86,10 @@ methods! {
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}
+    Mutation ExecServiceClient create_exec(CreateExecRequest) -> CreateExecResponse { request_id }
+    Read ExecServiceClient get_exec(GetExecRequest) -> GetExecResponse {}
+    Read ExecServiceClient list_execs(ListExecsRequest) -> ListExecsResponse {}
+    Mutation ExecServiceClient delete_exec(DeleteExecRequest) -> DeleteExecResponse { request_id }
     Read StatsServiceClient get_stats(GetStatsRequest) -> GetStatsResponse {}
     Read FileServiceClient stat_file(StatFileRequest) -> StatFileResponse {}
     Read NodeServiceClient get_node(GetNodeRequest) -> GetNodeResponse {}

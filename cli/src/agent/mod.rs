@@ -12,15 +12,18 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
+use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
 use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::{
-    ReadFilesRequest, ReadFilesResponse, StreamLogRequest, StreamLogResponse, WatchContainersRequest,
-    WatchContainersResponse, WatchEventsRequest, WatchEventsResponse, WriteFilesRequest, WriteFilesResponse,
+    AttachConsoleRequest, AttachConsoleResponse, AttachExecRequest, AttachExecResponse, ReadFilesRequest,
+    ReadFilesResponse, StreamLogRequest, StreamLogResponse, WatchContainersRequest, WatchContainersResponse,
+    WatchEventsRequest, WatchEventsResponse, WriteFilesRequest, WriteFilesResponse,
 };
 
 pub(crate) use address::{Address, DEFAULT_ADDRESS};
@@ -153,6 +156,22 @@ impl Agent {
         let client = LogServiceClient::new(self.channel.clone());
         let mut client = client.max_decoding_message_size(MAX_ANSWER_BYTES);
         Ok(client.stream_log(request).await?.into_inner())
+    }
+
+    /// Attaches to an exec session. Like a watch, it is made anew by whoever knows where to go on.
+    pub(crate) async fn attach_exec(
+        &self,
+        requests: ReceiverStream<AttachExecRequest>,
+    ) -> Result<Streaming<AttachExecResponse>, Status> {
+        Ok(ExecServiceClient::new(self.channel.clone()).attach_exec(requests).await?.into_inner())
+    }
+
+    /// Attaches to a console.
+    pub(crate) async fn attach_console(
+        &self,
+        requests: ReceiverStream<AttachConsoleRequest>,
+    ) -> Result<Streaming<AttachConsoleResponse>, Status> {
+        Ok(ExecServiceClient::new(self.channel.clone()).attach_console(requests).await?.into_inner())
     }
 
     /// What a status means: the agent's own word, or that it could not be asked.

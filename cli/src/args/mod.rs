@@ -6,6 +6,7 @@ mod archive;
 mod change;
 mod container;
 mod cp;
+mod exec;
 mod journal;
 mod limits;
 mod logs;
@@ -26,9 +27,11 @@ pub(crate) use change::{
     WaitArgs,
 };
 pub(crate) use cp::{CopyArgs, Side};
+pub(crate) use exec::{AttachArgs, ConsoleArgs, ExecArgs, ExecsArgs};
 pub(crate) use journal::{EventsArgs, ReleaseArgs, ReserveArgs, spelled};
 pub(crate) use logs::LogsArgs;
 pub(crate) use show::{CompletionArgs, InfoArgs, ListArgs, ProcessesArgs, Shell, StatsArgs, WatchArgs};
+pub(crate) use value::Keys;
 #[cfg(test)]
 pub(crate) use value::{duration as parse_duration, size as parse_size};
 
@@ -40,8 +43,8 @@ Exit status:
   0    done
   1    the agent refused a call, a call failed, or `tween check` found something required missing
   2    the command line is wrong
-  125  `tween run` or `tween wait` itself failed
-  any  `tween run` and `tween wait` exit as the container's command did; see their --help
+  125  `tween run`, `wait`, `exec`, `attach` or `console` itself failed
+  any  `tween run`, `wait`, `exec` and `attach` exit as the container's command did; see their --help
 
 Changes are safe to repeat: each carries a request id, and is tried again for up to 10 s while the agent restarts.";
 
@@ -118,6 +121,14 @@ pub(crate) enum Command {
     Ls(ListArgs),
     /// List the processes of a container.
     Ps(ProcessesArgs),
+    /// Run a command in a running container.
+    Exec(Box<ExecArgs>),
+    /// Attach to an exec session: its output from the oldest that is kept, and its input.
+    Attach(AttachArgs),
+    /// Attach to the terminal of a container's own command.
+    Console(ConsoleArgs),
+    /// List the exec sessions of a container.
+    Execs(ExecsArgs),
     /// Show a container in detail, with the limits that were asked beside those in effect.
     Info(InfoArgs),
     /// Print what a container has written to its standard output, standard error or terminal, and follow it.
@@ -150,7 +161,7 @@ impl Command {
     /// The exit code when tween itself fails. Where a container's own code is passed on, another one than usual, so that a script can tell.
     pub(crate) fn failure_code(&self) -> u8 {
         match self {
-            Self::Run(_) | Self::Wait(_) => exit::TWEEN_FAILED,
+            Self::Run(_) | Self::Wait(_) | Self::Exec(_) | Self::Attach(_) | Self::Console(_) => exit::TWEEN_FAILED,
             Self::Create(_)
             | Self::Start(_)
             | Self::Stop(_)
@@ -163,6 +174,7 @@ impl Command {
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)
+            | Self::Execs(_)
             | Self::Info(_)
             | Self::Logs(_)
             | Self::Stats(_)

@@ -45,8 +45,8 @@ pub(super) struct ProcessArgs {
     /// Permission bits that new files do not get, octal [default: 022].
     #[arg(long, value_parser = umask, value_name = "OCTAL")]
     umask: Option<u32>,
-    /// A terminal of its own for the command: standard input, output and error, and /dev/console; the size of its window, 1 to 65535 each [default: 24x80]. Nothing is
-    /// typed into it; what is shown on it is in console.log, in the directory that `tween info` names.
+    /// A terminal of its own for the command: standard input, output and error, and /dev/console; the size of its window, 1 to 65535 each [default: 24x80]. `tween
+    /// console` attaches to it; what is shown on it is also in console.log, in the directory that `tween info` names.
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "24x80", value_parser = window, value_name = "ROWSxCOLUMNS")]
     terminal: Option<v1::Terminal>,
 }

@@ -10,6 +10,8 @@ mod cp;
 mod create;
 mod each;
 mod events;
+mod exec;
+mod execs;
 mod foreground;
 mod info;
 mod interrupts;
@@ -21,6 +23,7 @@ mod ps;
 mod reservations;
 mod resize;
 mod run;
+mod session;
 mod stats;
 mod supervision;
 mod usage;
@@ -64,6 +67,10 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,
+        Command::Exec(args) => exec::run(*args, agent, out).await,
+        Command::Attach(args) => exec::attach(args, agent).await,
+        Command::Console(args) => exec::console(args, agent).await,
+        Command::Execs(args) => execs::run(args, agent, out).await,
         Command::Info(args) => info::run(args, agent, out).await,
         Command::Logs(args) => logs::run(args, agent, out).await,
         Command::Wait(args) => wait::run(args, agent, out).await,

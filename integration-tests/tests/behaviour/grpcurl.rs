@@ -79,7 +79,7 @@ fn grpcurl(agent: &Agent, arguments: &[&str]) -> (bool, String) {
 async fn everything_can_be_found_without_any_file_of_ours() {
     let agent = Agent::start().await;
     let (_, services) = grpcurl(&agent, &["list"]);
-    for service in ["ContainerService", "StatsService", "LogService", "NodeService"] {
+    for service in ["ContainerService", "ExecService", "StatsService", "LogService", "NodeService"] {
         assert!(services.contains(&format!("tweendeck.v1.{service}")), "{services}");
         let (ok, text) = grpcurl(
             &agent,

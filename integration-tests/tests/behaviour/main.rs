@@ -14,6 +14,8 @@ mod cli;
 mod configuration;
 mod etcd;
 mod events;
+mod exec;
+mod exec_terminal;
 mod files;
 mod freeze;
 mod grpcurl;

@@ -1,6 +1,6 @@
 //! A container's cgroup, whatever it is made of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use super::stats::{Places, Scope, Stats, StatsReader};
 use super::v1::V1;
 use super::v2::V2;
 use super::{
-    Backend, CgroupError, Cpu, Effective, Hierarchies, Io, Made, Memory, OomEvent, Resources, Totals, Version, file,
+    Backend, CgroupError, Controller, Cpu, Effective, Hierarchies, Io, Made, Memory, OomEvent, Resources, Totals,
+    Version, file,
 };
 
 /// How long processes may take to die of SIGKILL before that is an error.
@@ -59,7 +60,54 @@ pub fn open(hierarchies: &Hierarchies, path: &str) -> Result<Cgroup, CgroupError
     })
 }
 
+/// The cgroup of an exec session, a child of a container's: in one hierarchy only, which is enough to find, freeze and kill what is in it. Its controllers are the
+/// container's: a child of its own on v1 would compete with the container's other processes as one of them, and its OOM kills would be counted where nobody looks; on v2
+/// nothing is handed down to it, so that the container's cgroup may have processes itself (cgroup-v2.rst, "No Internal Process Constraint").
+///
+/// # Errors
+/// [`CgroupError::BadPath`], and [`CgroupError::NoFreezer`] on a host without any hierarchy.
+pub fn open_session(hierarchies: &Hierarchies, container: &str, name: &str) -> Result<Cgroup, CgroupError> {
+    let path = plain(container)?;
+    let path = format!("{path}/{}", plain(name)?);
+    let (side, unified): (Box<dyn Backend>, bool) = match hierarchies.v2() {
+        Some((mount, _)) => (Box::new(V2::new(mount, hierarchies.base(), Vec::new(), &path)), true),
+        None => {
+            // What freezes also keeps them from forking while they are killed.
+            let preferred = [Controller::Freezer, Controller::Pids, Controller::Memory, Controller::Cpu];
+            let v1 = hierarchies.v1();
+            let found = preferred.into_iter().find_map(|wanted| v1.get_key_value(&wanted)).or_else(|| v1.iter().next());
+            let (controller, mount) = found.ok_or(CgroupError::NoFreezer)?;
+            (Box::new(V1::new(&BTreeMap::from([(*controller, mount.clone())]), &path)), false)
+        }
+    };
+    Ok(Cgroup { counted: Places::new(hierarchies, &path), path, sides: vec![side], unified })
+}
+
 impl Cgroup {
+    /// Removes it if nothing is in it, neither a process nor another cgroup; `false` when something is, or when the kernel has not let go of it yet.
+    ///
+    /// # Errors
+    /// [`CgroupError`] naming the directory.
+    pub fn remove_if_unused(&self) -> Result<bool, CgroupError> {
+        let mut unused = true;
+        for side in &self.sides {
+            unused &= side.remove_if_unused()?;
+        }
+        Ok(unused)
+    }
+
+    /// The files through which a process enters this cgroup of a session, and that of its container in every other hierarchy; see [`Cgroup::entrances`].
+    #[must_use]
+    pub fn entrances_within(&self, container: &Self) -> Vec<PathBuf> {
+        let own = self.entrances();
+        let is_above = |file: &PathBuf| {
+            let directory = file.parent();
+            own.iter().any(|own| own.parent().and_then(std::path::Path::parent) == directory)
+        };
+        let others: Vec<_> = container.entrances().into_iter().filter(|file| !is_above(file)).collect();
+        own.into_iter().chain(others).collect()
+    }
+
     /// The versions it is made of.
     pub(super) fn sides(&self) -> impl Iterator<Item = &dyn Backend> {
         self.sides.iter().map(AsRef::as_ref)
@@ -374,11 +422,7 @@ impl Cgroup {
     /// [`CgroupError::NotEmpty`] and [`CgroupError::Remove`]; calling again goes on.
     pub fn remove(&self) -> Result<(), CgroupError> {
         // Nearly always nothing is in it; looking first would cost more than trying.
-        let mut unused = true;
-        for side in &self.sides {
-            unused &= side.remove_if_unused()?;
-        }
-        if unused {
+        if self.remove_if_unused()? {
             return Ok(());
         }
         self.kill_all()?;

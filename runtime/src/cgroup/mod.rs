@@ -45,7 +45,7 @@ pub use error::CgroupError;
 pub use events::PidsEvents;
 use file::Made;
 pub use freeze::{Freezer, Freezing};
-pub use group::{Cgroup, Part, children, open, remove_if_empty};
+pub use group::{Cgroup, Part, children, open, open_session, remove_if_empty};
 pub use hierarchies::{Controller, Hierarchies, Home, Version};
 pub use join::join;
 pub use list::{BadList, IdList};

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, recv, send, socket};
 
 use super::{MAX_MESSAGE, Message, Request};
 use crate::bundle::Paths;
@@ -45,21 +45,7 @@ impl Client {
     /// # Errors
     /// [`ControlError::Refused`] when there is none, [`ControlError::Io`] when the socket cannot be used.
     pub fn connect(paths: &Paths) -> Result<Self, ControlError> {
-        let io = |step, error: Errno| ControlError::Io { step, source: error.into() };
-        let path = paths.control_socket();
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket =
-            socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(|error| io("make", error))?;
-        let address = match super::address(paths) {
-            Ok(address) => address,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ControlError::Refused(path)),
-            Err(source) => return Err(ControlError::Io { step: "find", source }),
-        };
-        match connect(socket.as_raw_fd(), &address.unix) {
-            Ok(()) => Ok(Self { socket }),
-            Err(Errno::ECONNREFUSED | Errno::ENOENT) => Err(ControlError::Refused(path)),
-            Err(error) => Err(io("connect to", error)),
-        }
+        connect(paths, super::SOCKET).map(|socket| Self { socket })
     }
 
     /// The next message; `None` when there is none yet.
@@ -91,6 +77,24 @@ impl Client {
             Err(Errno::EPIPE | Errno::ECONNRESET) => Err(ControlError::Closed),
             Err(error) => Err(ControlError::Io { step: "write to", source: error.into() }),
         }
+    }
+}
+
+/// Connects to a socket in a container's run directory.
+pub(crate) fn connect(paths: &Paths, name: &str) -> Result<OwnedFd, ControlError> {
+    let io = |step, error: Errno| ControlError::Io { step, source: error.into() };
+    let path = paths.run().join(name);
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).map_err(|error| io("make", error))?;
+    let address = match super::address(paths, name) {
+        Ok(address) => address,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ControlError::Refused(path)),
+        Err(source) => return Err(ControlError::Io { step: "find", source }),
+    };
+    match nix::sys::socket::connect(socket.as_raw_fd(), &address.unix) {
+        Ok(()) => Ok(socket),
+        Err(Errno::ECONNREFUSED | Errno::ENOENT) => Err(ControlError::Refused(path)),
+        Err(error) => Err(io("connect to", error)),
     }
 }
 

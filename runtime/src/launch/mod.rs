@@ -20,7 +20,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, bind, listen,
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 
 use crate::bundle::{Paths, Plan};
-use crate::control::{Client, ControlError, address};
+use crate::control::{self, Client, ControlError, address};
 use template::{Answer, Template};
 
 /// Why a supervisor could not be launched. Nothing runs then.
@@ -203,7 +203,7 @@ fn prepare(plan: &Plan, paths: &Paths) -> Result<(), LaunchError> {
 fn listen_at(paths: &Paths) -> Result<OwnedFd, LaunchError> {
     let path = paths.control_socket();
     let failed = |source: io::Error| file("listen on", &path, source);
-    let address = address(paths).map_err(failed)?;
+    let address = address(paths, control::SOCKET).map_err(failed)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let bound = socket(AddressFamily::Unix, SockType::SeqPacket, flags, None).and_then(|socket| {
         bind(socket.as_raw_fd(), &address.unix)?;

@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;
 use oci_spec::runtime::LinuxNamespaceType;
 
-use super::{KINDS, Namespaces, Source, flag};
+use super::{KINDS, Namespaces, Source, flag, name};
 use crate::bundle::Peer;
 use crate::cgroup::{self, Hierarchies};
 use crate::sys;
@@ -123,17 +123,7 @@ impl Visit {
 
 /// This process' own namespace of a kind.
 fn own(kind: LinuxNamespaceType) -> io::Result<OwnedFd> {
-    let name = match kind {
-        LinuxNamespaceType::Mount => "mnt",
-        LinuxNamespaceType::Cgroup => "cgroup",
-        LinuxNamespaceType::Uts => "uts",
-        LinuxNamespaceType::Ipc => "ipc",
-        LinuxNamespaceType::User => "user",
-        LinuxNamespaceType::Pid => "pid",
-        LinuxNamespaceType::Network => "net",
-        LinuxNamespaceType::Time => "time",
-    };
-    File::open(format!("/proc/self/ns/{name}")).map(OwnedFd::from)
+    File::open(format!("/proc/self/ns/{}", name(kind))).map(OwnedFd::from)
 }
 
 fn open_one(path: &Path, kind: LinuxNamespaceType) -> io::Result<OwnedFd> {

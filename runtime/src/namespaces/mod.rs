@@ -7,6 +7,9 @@ pub(crate) mod ids;
 pub(crate) mod join;
 pub(crate) mod time;
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
@@ -141,6 +144,34 @@ pub(crate) fn flag(kind: LinuxNamespaceType) -> i32 {
         LinuxNamespaceType::Cgroup => libc::CLONE_NEWCGROUP,
         LinuxNamespaceType::Time => sys::NEWTIME,
     }
+}
+
+/// What `/proc/PID/ns` calls a kind.
+pub(crate) fn name(kind: LinuxNamespaceType) -> &'static str {
+    match kind {
+        LinuxNamespaceType::Mount => "mnt",
+        LinuxNamespaceType::Cgroup => "cgroup",
+        LinuxNamespaceType::Uts => "uts",
+        LinuxNamespaceType::Ipc => "ipc",
+        LinuxNamespaceType::User => "user",
+        LinuxNamespaceType::Pid => "pid",
+        LinuxNamespaceType::Network => "net",
+        LinuxNamespaceType::Time => "time",
+    }
+}
+
+/// Whether a process has another namespace of a kind than this one. What the kernel does not have nobody has.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn differs(kind: LinuxNamespaceType, pid: i32) -> io::Result<bool> {
+    let of = |process: &str| fs::metadata(format!("/proc/{process}/ns/{}", name(kind)));
+    let ours = match of("self") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        ours => ours?,
+    };
+    let theirs = of(&pid.to_string())?;
+    Ok((ours.dev(), ours.ino()) != (theirs.dev(), theirs.ino()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The clone: from the first instruction in new namespaces to the fork of main, or to the exec in direct mode.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, open};
@@ -24,11 +24,23 @@ use crate::{rootfs, sys};
 #[derive(Debug)]
 pub(super) enum Stdio {
     Pipes {
+        /// Absent: it is empty.
+        stdin: Option<OwnedFd>,
         stdout: OwnedFd,
         stderr: OwnedFd,
     },
     /// The terminal that the clone makes, which is its standard input too.
     Terminal,
+}
+
+impl Stdio {
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let (stdin, others) = match self {
+            Self::Pipes { stdin, stdout, stderr } => (stdin.as_ref(), [Some(stdout), Some(stderr)]),
+            Self::Terminal => (None, [None, None]),
+        };
+        stdin.into_iter().chain(others.into_iter().flatten()).map(OwnedFd::as_fd)
+    }
 }
 
 /// What the supervisor has prepared.
@@ -56,9 +68,7 @@ pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     // First of all: nothing of the supervisor's (its socket, its logs, the host's cgroup directory) may be reachable from inside, and the channels must
     // close when the supervisor dies, not when its clone does.
     let mut kept = vec![ends.status.as_fd(), ends.failure.as_fd(), prepared.gate.as_fd()];
-    if let Stdio::Pipes { stdout, stderr } = &stdio {
-        kept.extend([stdout.as_fd(), stderr.as_fd()]);
-    }
+    kept.extend(stdio.descriptors());
     kept.extend(prepared.joined_mounts.map(OwnedFd::as_fd));
     kept.extend(prepared.joined_cgroup.map(OwnedFd::as_fd));
     let closed = sys::close_copies_from(3, &kept);
@@ -132,7 +142,7 @@ fn prepare(prepared: &Prepared<'_>, ends: &ChildEnds, stdio: Stdio) -> Result<ma
     Ok(main)
 }
 
-fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
+pub(super) fn step(stage: &str, result: io::Result<()>) -> Result<(), StartFailure> {
     result.map_err(|error| StartFailure::new(stage, "", &error))
 }
 
@@ -158,7 +168,7 @@ fn enter_cgroup(prepared: &Prepared<'_>) -> Result<(), StartFailure> {
 }
 
 /// Takes the ids of the container's root.
-fn become_root_inside() -> Result<(), StartFailure> {
+pub(super) fn become_root_inside() -> Result<(), StartFailure> {
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     let changed = sys::set_groups(&[]).and_then(|()| {
         setresgid(gid, gid, gid)?;
@@ -172,7 +182,7 @@ fn become_root_inside() -> Result<(), StartFailure> {
 
 /// A container without a supervisor would have nobody to keep its exit: it ends with it. The supervisor may have died before the
 /// request was made, which the closed socket tells.
-fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
+pub(super) fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
     let mut polled = [PollFd::new(ends.status.as_fd(), PollFlags::empty())];
     poll(&mut polled, PollTimeout::ZERO)?;
@@ -182,9 +192,9 @@ fn die_with_supervisor(ends: &ChildEnds) -> io::Result<()> {
 
 /// Standard input is the terminal, or the container's own `/dev/null`: through the host's, its owner and mode could be changed. The originals are closed: the
 /// pipes' ends must come from the command.
-fn connect(stdio: Stdio, terminal: Option<OwnedFd>) -> io::Result<()> {
-    let (stdout, stderr) = match (stdio, terminal) {
-        (Stdio::Pipes { stdout, stderr }, _) => (stdout, stderr),
+pub(super) fn connect(stdio: Stdio, terminal: Option<OwnedFd>) -> io::Result<()> {
+    let (stdin, stdout, stderr) = match (stdio, terminal) {
+        (Stdio::Pipes { stdin, stdout, stderr }, _) => (stdin, stdout, stderr),
         (Stdio::Terminal, Some(terminal)) => {
             dup2_stdin(&terminal)?;
             dup2_stdout(&terminal)?;
@@ -192,17 +202,23 @@ fn connect(stdio: Stdio, terminal: Option<OwnedFd>) -> io::Result<()> {
         }
         (Stdio::Terminal, None) => return Err(io::Error::other("no terminal was made")),
     };
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let null = open("/dev/null", flags, Mode::empty()).ok().filter(|null| fstat(null).is_ok_and(is_null));
-    let null = match null {
-        Some(null) => null,
-        // A root without one, or with something else in its place: a pipe that nobody writes to reads the same.
-        None => nix::unistd::pipe()?.0,
+    let stdin = match stdin {
+        Some(stdin) => stdin,
+        None => nothing()?,
     };
-    dup2_stdin(&null)?;
+    dup2_stdin(&stdin)?;
     dup2_stdout(&stdout)?;
     dup2_stderr(&stderr)?;
     Ok(())
+}
+
+/// What reads as empty: the container's null device. A root without one, or with something else in its place, has a pipe that nobody writes to.
+fn nothing() -> io::Result<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    match open("/dev/null", flags, Mode::empty()).ok().filter(|null| fstat(null).is_ok_and(is_null)) {
+        Some(null) => Ok(null),
+        None => Ok(nix::unistd::pipe()?.0),
+    }
 }
 
 /// The null device (Documentation/admin-guide/devices.txt).

@@ -78,7 +78,22 @@ fn size(spec: &Spec) -> Option<(u16, u16)> {
 
 /// Makes the terminal of a container whose devpts is there; it belongs to the command's user.
 pub(super) fn make(inside: &Inside, spec: &Spec) -> Outcome<Terminal> {
-    let devpts = inside.target(Path::new(DEVPTS), Kind::Directory)?;
+    let user = spec.process().as_ref().map_or(0, |process| process.user().uid());
+    let terminal = pair(inside, size(spec).unwrap_or(SIZE), user)?;
+    let console = inside.target(Path::new(CONSOLE), Kind::File)?;
+    mount(Some(proc_path(&terminal.peer).as_str()), proc_path(&console).as_str(), NONE, MsFlags::MS_BIND, NONE)
+        .during(STAGE, CONSOLE)?;
+    Ok(terminal)
+}
+
+/// Makes one more terminal in a container that this process is in. Whoever has rights there may have put what they like in the place of its devpts; what is no
+/// multiplexer of one is refused.
+pub(crate) fn another(rows: u16, columns: u16, user: u32) -> Outcome<Terminal> {
+    pair(&Inside::open(Path::new("/"))?, (rows, columns), user)
+}
+
+fn pair(inside: &Inside, (rows, columns): (u16, u16), user: u32) -> Outcome<Terminal> {
+    let devpts = inside.directory(Path::new(DEVPTS))?;
     let flags = libc::O_RDWR | libc::O_NOCTTY;
     let master = sys::openat2(devpts.as_fd(), c"ptmx", flags, Resolve::InRootNoSymlinks).during(STAGE, DEVPTS)?;
     let found = (fstatfs(&master).during(STAGE, DEVPTS)?, fstat(&master).during(STAGE, DEVPTS)?);
@@ -88,14 +103,9 @@ pub(super) fn make(inside: &Inside, spec: &Spec) -> Outcome<Terminal> {
     }
     sys::unlock_peer(master.as_fd()).during(STAGE, "unlock")?;
     let peer = sys::open_peer(master.as_fd()).during(STAGE, "open")?;
-    let (rows, columns) = size(spec).unwrap_or(SIZE);
     sys::set_window(peer.as_fd(), rows, columns).during(STAGE, "set the size of the window")?;
-    let user = spec.process().as_ref().map_or(0, |process| process.user().uid());
     // The group and the mode are what the file system was mounted with.
     fchown(&peer, Some(Uid::from_raw(user)), None).during(STAGE, "give it to the command's user")?;
-    let console = inside.target(Path::new(CONSOLE), Kind::File)?;
-    mount(Some(proc_path(&peer).as_str()), proc_path(&console).as_str(), NONE, MsFlags::MS_BIND, NONE)
-        .during(STAGE, CONSOLE)?;
     Ok(Terminal { master, peer })
 }
 

@@ -52,6 +52,11 @@ impl Inside {
         }
     }
 
+    /// Opens a directory inside that is there.
+    pub(super) fn directory(&self, path: &Path) -> Outcome<OwnedFd> {
+        self.look(path, Resolve::InRoot).during("find in the root file system", path.display())
+    }
+
     /// Opens what is at `path` inside, after making what is missing on the way. `/proc` and `/sys` must not be reached through links: what
     /// is mounted there says what the container may see of the kernel (CVE-2023-27561).
     pub(super) fn target(&self, path: &Path, kind: Kind) -> Outcome<OwnedFd> {

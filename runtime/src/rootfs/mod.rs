@@ -30,7 +30,7 @@ use crate::namespaces::ids::Ids;
 use crate::sys;
 
 pub(crate) use check::check;
-pub(crate) use console::{Terminal, is_asked as asks_for_a_terminal};
+pub(crate) use console::{Terminal, another as another_terminal, is_asked as asks_for_a_terminal};
 pub(crate) use device::check as check_devices;
 use mask::When;
 pub(crate) use mount::Step;

@@ -9,6 +9,7 @@ mod clone;
 mod fs;
 mod landlock;
 mod loop_device;
+mod memory;
 mod mount;
 mod namespace;
 mod net;
@@ -29,6 +30,7 @@ pub(crate) use clone::{ChildOf, Cloned, clone_process, with_umask};
 pub(crate) use fs::{Resolve, openat2, set_xattr, set_xattr_of};
 pub(crate) use landlock::give_up_files;
 pub(crate) use loop_device::{configure_loop_device, free_loop_device};
+pub(crate) use memory::Memory;
 pub(crate) use mount::{
     ATTR_ATIME_FIELD, ATTR_NOATIME, ATTR_NODEV, ATTR_NODIRATIME, ATTR_NOEXEC, ATTR_NOSUID, ATTR_NOSYMFOLLOW,
     ATTR_RDONLY, ATTR_STRICTATIME, MountAttributes, attach_mount, clone_tree, configure_filesystem, create_mount,

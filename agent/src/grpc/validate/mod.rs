@@ -1,6 +1,7 @@
 //! Requests as they may be acted upon: checked whole, all violations at once, before anything has an effect.
 
 mod devices;
+mod exec;
 mod files;
 mod logs;
 mod mounts;
@@ -16,6 +17,7 @@ mod supervision;
 
 use tonic_types::FieldViolation;
 
+pub(super) use exec::{chunk, container, exec, exec_id, mode, run, window};
 pub(super) use files::{copy_bounds, inside_path};
 pub(super) use name::{container_name, reservation_name};
 pub(super) use pressure::watchable;

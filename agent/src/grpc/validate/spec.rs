@@ -40,10 +40,9 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     };
     let mut ours = vec![host.state_dir.as_path(), host.run_dir.as_path()];
     ours.extend(host.hooks.as_deref());
-    command(spec, violations);
-    environment(spec, violations);
+    commanded(spec, violations);
     labels(spec, violations);
-    identity(spec, violations);
+    hostname(spec, violations);
     namespaces::namespaces(name, spec, violations);
     if let Some(limits) = &spec.resources {
         resources("spec.resources", limits, host.memory_bytes, violations);
@@ -77,6 +76,13 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
         "must be 1 to 64, or 0 for 15 (SIGTERM)",
     );
     duration(spec.stop_grace, "spec.stop_grace", violations);
+}
+
+/// What is executed, with what, and as whom.
+pub(super) fn commanded(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    command(spec, violations);
+    environment(spec, violations);
+    user(spec, violations);
 }
 
 fn command(spec: &v1::ContainerSpec, violations: &mut Violations) {
@@ -124,13 +130,16 @@ fn labels(spec: &v1::ContainerSpec, violations: &mut Violations) {
     }
 }
 
-fn identity(spec: &v1::ContainerSpec, violations: &mut Violations) {
+fn hostname(spec: &v1::ContainerSpec, violations: &mut Violations) {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
     violations.require(
         spec.hostname.len() <= 64 && spec.hostname.bytes().all(allowed),
         "spec.hostname",
         "must be at most 64 bytes of A-Z a-z 0-9 . -",
     );
+}
+
+fn user(spec: &v1::ContainerSpec, violations: &mut Violations) {
     let Some(user) = &spec.user else { return };
     let (highest, text) = if Namespaces::of(spec).user.is_private() {
         (IdRanges::SIZE - 1, "must be 0 to 65535, the ids of its user namespace; or choose namespaces.user HOST")
@@ -186,10 +195,9 @@ mod tests {
     /// Everything that needs no look at the host's limits.
     fn wrong(spec: &v1::ContainerSpec) -> Vec<String> {
         let mut violations = Violations::default();
-        command(spec, &mut violations);
-        environment(spec, &mut violations);
+        commanded(spec, &mut violations);
         labels(spec, &mut violations);
-        identity(spec, &mut violations);
+        hostname(spec, &mut violations);
         if let Some(rootfs) = &spec.rootfs {
             root(&[Path::new("/var/lib/tweendeck")], rootfs, &mut violations);
         }
@@ -222,11 +230,11 @@ mod tests {
             "spec.working_dir",
             "spec.env",
             "spec.env",
+            "spec.user.uid",
+            "spec.user.additional_gids",
             "spec.labels",
             "spec.labels",
             "spec.hostname",
-            "spec.user.uid",
-            "spec.user.additional_gids",
             "spec.rootfs.directory.path",
         ];
         assert_eq!(wrong(&spec), expected);

@@ -8,6 +8,7 @@ use super::SuperviseError;
 use super::clients::{Clients, Said};
 use super::drops::DropWatch;
 use super::events::{Events, Source};
+use super::exec::{Around, Execs};
 use super::freezer::FreezerWatch;
 use super::incidents::IncidentWatch;
 use super::output::Output;
@@ -46,6 +47,8 @@ pub(super) struct Container {
     pub(super) incidents: IncidentWatch,
     pub(super) freezer: FreezerWatch,
     pub(super) drops: DropWatch,
+    /// Since somebody has asked for them.
+    execs: Option<Box<Execs>>,
 }
 
 impl Container {
@@ -84,6 +87,7 @@ impl Container {
             incidents: IncidentWatch::default(),
             freezer: FreezerWatch::default(),
             drops: DropWatch::default(),
+            execs: None,
         })
     }
 
@@ -108,15 +112,20 @@ impl Container {
             self.watch_incidents(watched)?;
         }
         let wait_status = loop {
-            let recheck = [self.incidents.recheck(), self.freezer.recheck(), self.recheck_output()];
+            let execs = self.execs.as_ref().and_then(|execs| execs.recheck());
+            let recheck = [self.incidents.recheck(), self.freezer.recheck(), self.recheck_output(), execs];
             let recheck = recheck.into_iter().flatten().min();
             let mut ready = self.events.wait(recheck).map_err(SuperviseError::Events)?;
             self.look_at_incidents();
             self.look_at_output();
             self.look_if_due(&parts);
+            self.with_execs(&parts, Execs::tick);
             let ended = ready.contains(&Source::Init);
             // What callers ask and what the kernel says goes before output, which may never end.
-            ready.sort_by_key(|source| matches!(source, Source::Stdout | Source::Stderr | Source::Console));
+            ready.sort_by_key(|source| {
+                let output = matches!(source, Source::Stdout | Source::Stderr | Source::Console);
+                (output, matches!(source, Source::Exec(..) | Source::ExecClient(_)))
+            });
             for source in ready {
                 self.handle(source, &parts);
             }
@@ -134,8 +143,13 @@ impl Container {
             Source::Client(fd) => self.client(fd, parts),
             Source::Status => self.hear(parts),
             Source::Failure => self.executed_or_failed(parts),
-            Source::Stdout | Source::Stderr | Source::Console => {
+            Source::Stdout | Source::Stderr => self.output.pump(source, &mut self.buffer, &self.events),
+            Source::Console => {
                 self.output.pump(source, &mut self.buffer, &self.events);
+                self.with_execs(parts, |execs, around| execs.console_moved(around.output, around.events));
+            }
+            Source::ExecListener | Source::ConsoleInput | Source::ExecClient(_) | Source::Exec(..) => {
+                self.with_execs(parts, |execs, around| execs.handle(source, around));
             }
             Source::Compressor => self.output.compressed(&self.events),
             Source::Oom => self.oom(),
@@ -173,7 +187,29 @@ impl Container {
             }
             Said::Request(Request::Freeze { id }) => self.freeze(fd, id, parts),
             Said::Request(Request::Thaw { id }) => self.thaw(fd, id, parts),
+            Said::Request(Request::ServeExec { id }) => {
+                let error = self.serve_exec().err();
+                self.clients.answer(fd, id, error);
+            }
             Said::Nothing | Said::Gone => {}
+        }
+    }
+
+    fn serve_exec(&mut self) -> Result<(), String> {
+        if self.execs.is_none() {
+            let plan = Plan::load(&self.paths).map_err(|error| format!("read the container's plan: {error}"))?;
+            let execs = Execs::listen(&self.paths, &plan.cgroup_base, &self.events);
+            self.execs = Some(Box::new(execs.map_err(|error| format!("listen for exec sessions: {error}"))?));
+        }
+        Ok(())
+    }
+
+    /// Does something with the exec sessions, if there are any.
+    pub(super) fn with_execs(&mut self, parts: &Parts, act: impl FnOnce(&mut Execs, &mut Around<'_>)) {
+        let ending = self.ended.is_some() || self.asked_to_kill;
+        let Self { execs, events, paths, status, output, buffer, .. } = self;
+        if let Some(execs) = execs {
+            act(execs, &mut Around { events, paths, status, parts, output, buffer, ending });
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::container::{Container, SIGKILL, now_ms};
+use super::exec::Execs;
 use super::start::Parts;
 use crate::bundle::Paths;
 use crate::cgroup::{Cgroup, Totals};
@@ -51,6 +52,7 @@ impl Container {
         if self.failure.is_none() && self.started.is_none() {
             self.executed_or_failed(parts);
         }
+        self.with_execs(parts, Execs::end);
         // Where it has no PID namespace of its own, its processes outlive the first one.
         if !parts.own_pids
             && let Err(error) = parts.cgroup.kill_all()
@@ -59,6 +61,7 @@ impl Container {
         }
         // Everything of the container has died with PID 1.
         self.output.finish(&mut self.buffer, &self.events);
+        self.with_execs(parts, |execs, around| execs.console_ended(around));
         let totals = parts.cgroup.totals().unwrap_or_default();
         let kills = totals.oom_kills.unwrap_or(self.status.oom_kills);
         self.last_incidents(kills);

@@ -26,6 +26,24 @@ pub(super) enum Source {
     Pressure(u8),
     /// A connection, by its descriptor.
     Client(i32),
+    ExecListener,
+    /// Room for what is typed into the console.
+    ConsoleInput,
+    /// A connection to an exec session, by its descriptor.
+    ExecClient(i32),
+    /// Something of an exec session's, by the session's number.
+    Exec(u32, Part),
+}
+
+/// What of an exec session has something for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Process,
+    Status,
+    Failure,
+    Stdin,
+    Stdout,
+    Stderr,
 }
 
 /// Two kinds of stalls of three resources.
@@ -33,7 +51,11 @@ const TRIGGERS: u8 = 6;
 /// Connections are numbered from here, triggers from further below; the fixed sources stand below both.
 const CLIENTS: u64 = 32;
 const PRESSURE: u64 = 24;
-const FIXED: [Source; 11] = [
+/// Beyond every descriptor's number come those of exec sessions' connections, then the sessions themselves, with a number for each part.
+const EXEC_CLIENTS: u64 = 1 << 33;
+const EXECS: u64 = 1 << 34;
+const PARTS: [Part; 6] = [Part::Process, Part::Status, Part::Failure, Part::Stdin, Part::Stdout, Part::Stderr];
+const FIXED: [Source; 13] = [
     Source::Listener,
     Source::Init,
     Source::Status,
@@ -45,6 +67,8 @@ const FIXED: [Source; 11] = [
     Source::Console,
     Source::Pids,
     Source::Compressor,
+    Source::ExecListener,
+    Source::ConsoleInput,
 ];
 
 /// Waits for events.
@@ -67,23 +91,19 @@ impl Events {
         self.add_for(source, fd, EpollFlags::EPOLLPRI)
     }
 
+    /// Watches for room to write.
+    pub(super) fn add_room(&self, source: Source, fd: impl AsFd) -> io::Result<()> {
+        self.add_for(source, fd, EpollFlags::EPOLLOUT)
+    }
+
+    /// Watches what is watched already for room to write as well, or no longer.
+    pub(super) fn watch_room(&self, source: Source, fd: impl AsFd, wanted: bool) -> io::Result<()> {
+        let flags = if wanted { EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT } else { EpollFlags::EPOLLIN };
+        self.epoll.modify(fd, &mut EpollEvent::new(flags, number(source))).map_err(io::Error::from)
+    }
+
     fn add_for(&self, source: Source, fd: impl AsFd, flags: EpollFlags) -> io::Result<()> {
-        let number = match source {
-            Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
-            Source::Pressure(number) => PRESSURE + u64::from(number.min(TRIGGERS)),
-            Source::Listener
-            | Source::Init
-            | Source::Status
-            | Source::Failure
-            | Source::Stdout
-            | Source::Stderr
-            | Source::Oom
-            | Source::Freezer
-            | Source::Console
-            | Source::Compressor
-            | Source::Pids => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
-        };
-        self.epoll.add(fd, EpollEvent::new(flags, number)).map_err(io::Error::from)
+        self.epoll.add(fd, EpollEvent::new(flags, number(source))).map_err(io::Error::from)
     }
 
     pub(super) fn remove(&self, fd: impl AsFd) {
@@ -108,7 +128,40 @@ impl Events {
     }
 }
 
+fn number(source: Source) -> u64 {
+    match source {
+        Source::Client(fd) => CLIENTS + u64::try_from(fd).unwrap_or(0),
+        Source::ExecClient(fd) => EXEC_CLIENTS + u64::try_from(fd).unwrap_or(0),
+        Source::Exec(session, part) => {
+            let part = PARTS.iter().position(|known| *known == part).unwrap_or(0);
+            EXECS + u64::from(session) * PARTS.len() as u64 + part as u64
+        }
+        Source::Pressure(number) => PRESSURE + u64::from(number.min(TRIGGERS)),
+        Source::Listener
+        | Source::Init
+        | Source::Status
+        | Source::Failure
+        | Source::Stdout
+        | Source::Stderr
+        | Source::Oom
+        | Source::Freezer
+        | Source::Console
+        | Source::Pids
+        | Source::Compressor
+        | Source::ExecListener
+        | Source::ConsoleInput => FIXED.iter().position(|known| *known == source).map_or(0, |position| position as u64),
+    }
+}
+
 fn source(number: u64) -> Option<Source> {
+    if let Some(number) = number.checked_sub(EXECS) {
+        let (session, part) = (number / PARTS.len() as u64, number % PARTS.len() as u64);
+        let part = PARTS.get(usize::try_from(part).ok()?)?;
+        return Some(Source::Exec(u32::try_from(session).ok()?, *part));
+    }
+    if let Some(fd) = number.checked_sub(EXEC_CLIENTS) {
+        return i32::try_from(fd).ok().map(Source::ExecClient);
+    }
     if let Some(fd) = number.checked_sub(CLIENTS) {
         return i32::try_from(fd).ok().map(Source::Client);
     }
@@ -124,11 +177,12 @@ mod tests {
 
     #[test]
     fn every_source_has_its_own_number() {
-        for (position, fixed) in FIXED.into_iter().enumerate() {
-            assert_eq!(source(position as u64), Some(fixed));
+        let parts = PARTS.into_iter().flat_map(|part| [Source::Exec(0, part), Source::Exec(u32::MAX, part)]);
+        let clients =
+            [Source::Client(0), Source::Client(i32::MAX), Source::ExecClient(0), Source::ExecClient(i32::MAX)];
+        for one in FIXED.into_iter().chain(parts).chain(clients).chain([Source::Pressure(5)]) {
+            assert_eq!(source(number(one)), Some(one));
         }
         assert!(FIXED.len() as u64 <= PRESSURE && PRESSURE + u64::from(TRIGGERS) <= CLIENTS);
-        assert_eq!(source(PRESSURE + 5), Some(Source::Pressure(5)));
-        assert_eq!(source(CLIENTS + 7), Some(Source::Client(7)));
     }
 }

@@ -8,6 +8,7 @@ mod container;
 mod drops;
 mod end;
 mod events;
+mod exec;
 mod first;
 mod freezer;
 mod incidents;

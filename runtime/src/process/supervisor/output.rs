@@ -9,6 +9,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
 use super::events::{Events, Source};
+use super::exec::Ring;
 use crate::bundle::Plan;
 use crate::log::{self, LogStats};
 use crate::process::child::Stdio;
@@ -21,6 +22,8 @@ const PIPE_MAX: usize = 1 << 20;
 
 /// How long until the kernel is asked again to watch a stream.
 const AGAIN: Duration = Duration::from_millis(100);
+/// Of what a terminal shows, bytes that are kept for who looks at it later: some screens of text.
+const SHOWN: usize = 64 << 10;
 
 /// The supervisor's ends of the output pipes.
 #[derive(Debug)]
@@ -36,7 +39,7 @@ pub(super) fn open(plan: &Plan) -> nix::Result<(Option<Pipes>, Stdio)> {
     }
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    Ok((Some(Pipes { stdout, stderr }), Stdio::Pipes { stdout: child_stdout, stderr: child_stderr }))
+    Ok((Some(Pipes { stdout, stderr }), Stdio::Pipes { stdin: None, stdout: child_stdout, stderr: child_stderr }))
 }
 
 /// The log files, and what is written to them.
@@ -44,6 +47,8 @@ pub(super) fn open(plan: &Plan) -> nix::Result<(Option<Pipes>, Stdio)> {
 pub(super) struct Output {
     directory: PathBuf,
     streams: Vec<Stream>,
+    /// The end of what a terminal shows.
+    shown: Option<Ring>,
     /// Whether rotated files are compressed, and who does it now.
     compress: bool,
     compressor: Option<Compressor>,
@@ -68,12 +73,22 @@ impl Output {
             let log = Log::new(directory, name, &plan.logs, plan.attempt == 1);
             Stream { source, log, end: None, held_back: false, other: None }
         };
-        let streams = if rootfs::asks_for_a_terminal(&plan.spec) {
-            vec![stream(Source::Console, log::Stream::Console)]
+        let (streams, shown) = if rootfs::asks_for_a_terminal(&plan.spec) {
+            (vec![stream(Source::Console, log::Stream::Console)], Some(Ring::new(SHOWN)))
         } else {
-            vec![stream(Source::Stdout, log::Stream::Stdout), stream(Source::Stderr, log::Stream::Stderr)]
+            (vec![stream(Source::Stdout, log::Stream::Stdout), stream(Source::Stderr, log::Stream::Stderr)], None)
         };
-        Self { directory: directory.to_owned(), streams, compress: plan.logs.compress, compressor: None }
+        Self { directory: directory.to_owned(), streams, shown, compress: plan.logs.compress, compressor: None }
+    }
+
+    /// The terminal's master, if there is one.
+    pub(super) fn terminal(&self) -> Option<&OwnedFd> {
+        self.streams.iter().find(|stream| stream.source == Source::Console).and_then(|stream| stream.end.as_ref())
+    }
+
+    /// The end of what is shown on it.
+    pub(super) fn shown(&self) -> Option<&Ring> {
+        self.shown.as_ref()
     }
 
     /// Opens the log files.
@@ -104,7 +119,7 @@ impl Output {
     /// Takes what one read gives. One read at a time: a command that writes faster than we do would otherwise never let go of the event loop.
     pub(super) fn pump(&mut self, source: Source, buffer: &mut [u8], events: &Events) {
         if let Some(stream) = self.streams.iter_mut().find(|stream| stream.source == source) {
-            stream.pump(buffer, events);
+            stream.pump(buffer, events, self.shown.as_mut());
         }
         self.compress(events);
     }
@@ -172,7 +187,7 @@ impl Output {
         for stream in &mut self.streams {
             let mut room = PIPE_MAX;
             while room > 0 {
-                let taken = stream.read(buffer, events);
+                let taken = stream.read(buffer, events, self.shown.as_mut());
                 room = if taken == 0 { 0 } else { room.saturating_sub(taken) };
             }
             stream.log.finish();
@@ -186,11 +201,11 @@ impl Output {
 
 impl Stream {
     /// Reads as much as the rate allows. If that is nothing, it is not watched until there is something again.
-    fn pump(&mut self, buffer: &mut [u8], events: &Events) {
+    fn pump(&mut self, buffer: &mut [u8], events: &Events, shown: Option<&mut Ring>) {
         let most = usize::try_from(self.log.may_read(Instant::now())).unwrap_or(usize::MAX);
         if most > 0 {
             let room = buffer.len().min(most);
-            self.read(buffer.get_mut(..room).unwrap_or_default(), events);
+            self.read(buffer.get_mut(..room).unwrap_or_default(), events, shown);
         } else if let Some(end) = &self.end {
             events.remove(end);
             self.held_back = true;
@@ -208,12 +223,16 @@ impl Stream {
     }
 
     /// Stops watching what has ended.
-    fn read(&mut self, buffer: &mut [u8], events: &Events) -> usize {
+    fn read(&mut self, buffer: &mut [u8], events: &Events, shown: Option<&mut Ring>) -> usize {
         let Some(end) = &self.end else { return 0 };
         match nix::unistd::read(end, buffer) {
             Ok(0) => events.remove(end),
             Ok(length) => {
-                self.log.take(buffer.get(..length).unwrap_or_default());
+                let taken = buffer.get(..length).unwrap_or_default();
+                self.log.take(taken);
+                if let Some(shown) = shown {
+                    shown.push(taken);
+                }
                 return length;
             }
             // Nothing there, or interrupted: the next event tells.
