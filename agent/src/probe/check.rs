@@ -1,8 +1,9 @@
-//! One look: a connection, a request, a health check, from inside the container's network namespace.
+//! One look: a command in the container; a connection, a request, a health check from inside its network namespace.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -13,10 +14,11 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::service_fn;
 use tweendeck_proto::v1::probe::Check;
-use tweendeck_proto::v1::{GrpcCheck, HttpCheck, TcpCheck};
+use tweendeck_proto::v1::{ExecCheck, GrpcCheck, HttpCheck, TcpCheck};
 use tweendeck_runtime::bundle::Peer;
 use tweendeck_runtime::network::{self, ConnectError};
 
+use super::command::{self, Running};
 use crate::blocking;
 use crate::host::Host;
 
@@ -33,17 +35,22 @@ pub struct Target {
 #[derive(Debug)]
 pub(super) struct CannotTell(pub(super) String);
 
-/// A look that has begun: a socket inside the container that connects.
-pub(super) struct Look<'a> {
-    check: &'a Check,
-    address: SocketAddr,
-    stream: Result<TcpStream, String>,
+/// A look that has begun.
+pub(super) enum Look<'a> {
+    /// A command that runs, or cannot be executed.
+    Command(Result<Running, String>),
+    /// A socket inside the container that connects.
+    Connection { check: &'a Check, address: SocketAddr, stream: Result<TcpStream, String> },
 }
 
 impl Target {
     /// Begins to look. What fails here on this side is nobody's fault.
-    pub(super) async fn begin<'a>(&self, check: &'a Check) -> Result<Look<'a>, CannotTell> {
+    pub(super) async fn begin<'a>(&self, check: &'a Check, limit: Duration) -> Result<Look<'a>, CannotTell> {
         let (address, port) = match check {
+            Check::Exec(ExecCheck { command }) => {
+                let running = command::begin(&self.host, &self.container.name, command, limit).await;
+                return running.map(Look::Command);
+            }
             Check::Tcp(TcpCheck { port, address }) => (address, *port),
             Check::Http(HttpCheck { port, address, .. }) | Check::Grpc(GrpcCheck { port, address, .. }) => {
                 (address, *port)
@@ -58,22 +65,24 @@ impl Target {
             Err(ConnectError::Refused(error)) => Err(format!("connect to {address}: {error}")),
             Err(error @ ConnectError::NotTried { .. }) => return Err(CannotTell(error.to_string())),
         };
-        Ok(Look { check, address, stream })
+        Ok(Look::Connection { check, address, stream })
     }
 }
 
 impl Look<'_> {
     /// Looks. The reason of a failure is for people.
     pub(super) async fn end(self) -> Result<(), String> {
-        let Self { check, address, stream } = self;
-        let stream = stream?;
+        let (check, address, stream) = match self {
+            Self::Command(running) => return running?.end().await,
+            Self::Connection { check, address, stream } => (check, address, stream?),
+        };
         let failed = |error: std::io::Error| format!("connect to {address}: {error}");
         stream.writable().await.map_err(failed)?;
         if let Some(error) = stream.take_error().map_err(failed)? {
             return Err(failed(error));
         }
         match check {
-            Check::Tcp(_) => Ok(()),
+            Check::Tcp(_) | Check::Exec(_) => Ok(()),
             Check::Http(check) => get(check, address, stream).await,
             Check::Grpc(check) => ask_health(check, stream).await,
         }

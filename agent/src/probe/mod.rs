@@ -4,6 +4,7 @@
 //! verdict changes; what follows from one is decided there.
 
 mod check;
+mod command;
 mod tally;
 
 use std::time::Duration;
@@ -219,7 +220,7 @@ impl<'a> Looks<'a> {
     async fn next(&mut self) -> Option<bool> {
         self.ticks.tick().await;
         let Some(check) = &self.check else { return Some(true) };
-        let look = match self.target.begin(check).await {
+        let look = match self.target.begin(check, self.timeout).await {
             Ok(look) => look,
             Err(CannotTell(why)) => {
                 tracing::debug!(container = self.target.container.name, why, "cannot probe");

@@ -28,7 +28,7 @@ pub(crate) struct SupervisionArgs {
     restart_stable: Option<Duration>,
     /// Whether it has come up; see --help [default: it has when its command has been executed].
     ///
-    /// What a probe does is tcp:PORT, http:PORT[/PATH] or grpc:PORT[/SERVICE], in the container's network, at 127.0.0.1. Options behind it: period=DURATION (10s),
+    /// What a probe does is exec:COMMAND (a line for a shell in the container, without options), or tcp:PORT, http:PORT[/PATH] or grpc:PORT[/SERVICE], in the container's network, at 127.0.0.1. Options behind it: period=DURATION (10s),
     /// timeout=DURATION (1s), failures=NUMBER in a row (3; of a startup probe 30), successes=NUMBER (1), delay=DURATION before the first (0s),
     /// address=IP.
     #[arg(long, value_parser = probe, value_name = "PROBE[,OPTION...]")]
@@ -100,8 +100,14 @@ fn hook(line: &str) -> v1::Hook {
 }
 
 fn probe(text: &str) -> Result<v1::Probe, String> {
-    const RULE: &str = "must be tcp:PORT, http:PORT[/PATH] or grpc:PORT[/SERVICE], perhaps with options behind commas";
+    const RULE: &str =
+        "must be exec:COMMAND, tcp:PORT, http:PORT[/PATH] or grpc:PORT[/SERVICE], perhaps with options behind commas";
     let mut parts = text.split(',');
+    if let Some(command) = text.strip_prefix("exec:") {
+        // Whatever a shell would make of it: commas are its own.
+        let command = ["sh", "-c", command].map(ToOwned::to_owned).to_vec();
+        return Ok(v1::Probe { check: Some(Check::Exec(v1::ExecCheck { command })), ..Default::default() });
+    }
     let (kind, place) = parts.next().and_then(|check| check.split_once(':')).ok_or(RULE)?;
     let (port, rest) = place.split_once('/').map_or((place, None), |(port, rest)| (port, Some(rest)));
     let port: u32 = port.parse().map_err(|_| format!("{port:?} is no port"))?;
@@ -148,6 +154,9 @@ mod tests {
         assert_eq!((given.period.map(|period| period.seconds), given.failure_threshold), (Some(2), 5));
         let grpc = v1::GrpcCheck { port: 9, service: "a.B".into(), ..Default::default() };
         assert_eq!(probe("grpc:9/a.B").unwrap().check, Some(Check::Grpc(grpc)));
+        let line = probe("exec:test -e /ready,period=2s").unwrap().check;
+        let command = ["sh", "-c", "test -e /ready,period=2s"].map(ToOwned::to_owned).to_vec();
+        assert_eq!(line, Some(Check::Exec(v1::ExecCheck { command })));
         for bad in ["", "tcp", "tcp:x", "tcp:1/2", "udp:1", "tcp:1,period", "tcp:1,often=2", "tcp:1,failures=x"] {
             assert!(probe(bad).is_err(), "{bad:?}");
         }

@@ -286,6 +286,57 @@ async fn an_agent_that_stood_still_says_so_and_blames_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_in_the_container_is_a_probe_and_nothing_of_it_is_left() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let exec = |text: &str| {
+        let command = ["sh", "-c", text].map(ToOwned::to_owned).to_vec();
+        Some(Probe { timeout: millis(500), ..probe(Check::Exec(ExecCheck { command })).unwrap() })
+    };
+    let toggles = "trap 'echo >/tmp/ready' USR1; trap 'rm /tmp/ready' USR2; while :; do sleep 0.05; done";
+    let probes = Probes { readiness: exec("test -e /tmp/ready"), ..Default::default() };
+    api.run("a", ContainerSpec { probes: Some(probes.into()), ..script(toggles) }).await.unwrap();
+    ready(&api, "a", false).await;
+    api.kill("a", 10, SignalScope::Main).await.unwrap();
+    ready(&api, "a", true).await;
+    api.kill("a", 12, SignalScope::Main).await.unwrap();
+    ready(&api, "a", false).await;
+    let health = api.get("a").await.unwrap().status.unwrap().health.unwrap();
+    assert_eq!(health.readiness.unwrap().message, "exit status 1");
+    // One that hangs is killed with what it has started, and its session makes room for the next.
+    let hangs = Probes {
+        liveness: Some(Probe { failure_threshold: 3, ..exec("sleep 1000 & sleep 1000").unwrap() }),
+        ..Default::default()
+    };
+    api.run("b", ContainerSpec { probes: Some(hangs.into()), ..script("trap '' TERM; while :; do sleep 0.05; done") })
+        .await
+        .unwrap();
+    until(&api, "b", ContainerState::Stopping).await;
+    eventually_async("only its own are left", || async {
+        let processes = api.processes("b").await.ok()?;
+        let foreign = processes.iter().any(|process| process.command.iter().any(|word| word == "1000"));
+        (!foreign).then_some(())
+    })
+    .await;
+    let listed = ListExecsRequest { container: "b".into(), ..Default::default() };
+    eventually_async("no session is left", || async {
+        api.execs.clone().list_execs(listed.clone()).await.ok()?.into_inner().execs.is_empty().then_some(())
+    })
+    .await;
+    assert!(api.get("b").await.unwrap().status.unwrap().message.contains("no answer within"));
+    let missing = Probes {
+        startup: Some(Probe {
+            failure_threshold: 1,
+            ..probe(Check::Exec(ExecCheck { command: vec!["/no/such".into()] })).unwrap()
+        }),
+        ..Default::default()
+    };
+    api.run("c", ContainerSpec { probes: Some(missing.into()), ..spec(&["sleep", "1000"]) }).await.unwrap();
+    let ended = api.wait("c").await.unwrap();
+    assert!(ended.status.unwrap().message.contains("startup probe has failed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_health_service_is_asked_for_its_health() {
     // A service that is at hand: the agent's own.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tweendeck_proto::v1::probe::Check;
 use tweendeck_proto::v1::{
-    self, ContainerSpec, GrpcCheck, Hook, HttpCheck, IsolationAction, Probe, RestartMode, TcpCheck,
+    self, ContainerSpec, ExecCheck, GrpcCheck, Hook, HttpCheck, IsolationAction, Probe, RestartMode, TcpCheck,
 };
 
 use super::Violations;
@@ -71,7 +71,16 @@ fn restart(spec: &ContainerSpec, violations: &mut Violations) {
 fn probe(field: &str, asked: &Probe, violations: &mut Violations) {
     let of = |name: &str| format!("{field}.{name}");
     match &asked.check {
-        None => violations.add(field, "must have one of tcp, http and grpc"),
+        None => violations.add(field, "must have one of exec, tcp, http and grpc"),
+        Some(Check::Exec(ExecCheck { command })) => {
+            let bytes: usize = command.iter().map(|argument| argument.len().saturating_add(1)).sum();
+            let program = command.first().is_some_and(|program| !program.is_empty());
+            violations.require(
+                program && command.len() <= 64 && bytes <= 4096 && !command.iter().any(|word| word.contains('\0')),
+                &of("exec.command"),
+                "must name a program, with at most 64 words, together at most 4096 bytes, without NUL",
+            );
+        }
         Some(Check::Tcp(TcpCheck { port, address })) => place(&of("tcp"), *port, address, violations),
         Some(Check::Http(HttpCheck { port, address, path, headers })) => {
             place(&of("http"), *port, address, violations);
