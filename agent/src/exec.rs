@@ -210,7 +210,7 @@ async fn listen(paths: &Paths) -> Result<(), ExecError> {
         match guard.get_inner().try_recv() {
             Ok(Some(Message::Reply { id: LISTEN_ID, error: None })) => return Ok(()),
             Ok(Some(Message::Reply { id: LISTEN_ID, error: Some(error) })) => return Err(ExecError::Failed(error)),
-            Ok(Some(Message::Reply { .. } | Message::Status(_))) => {}
+            Ok(Some(Message::Reply { .. } | Message::Status(_) | Message::Unknown)) => {}
             Ok(None) => guard.clear_ready(),
             Err(ControlError::Closed) => {
                 return Client::connect(paths).map_err(gone).and(Err(ExecError::Unsupported));

@@ -89,6 +89,9 @@ pub enum Message {
         /// Why it failed; absent when it was carried out.
         error: Option<String>,
     },
+    /// Something that a later version says; to be passed over.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The state of a container as its supervisor sees it.
@@ -135,4 +138,17 @@ pub enum Phase {
     Running,
     /// Over; the exit record is durable. The supervisor leaves once it has cleaned up.
     Exited,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_later_version_says_is_passed_over() {
+        let later = r#"{"msg": "weather", "sun": true}"#;
+        assert_eq!(serde_json::from_str::<Message>(later).unwrap(), Message::Unknown);
+        let reply = r#"{"msg": "reply", "id": 7, "error": null, "mood": "good"}"#;
+        assert_eq!(serde_json::from_str::<Message>(reply).unwrap(), Message::Reply { id: 7, error: None });
+    }
 }

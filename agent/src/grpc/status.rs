@@ -47,14 +47,8 @@ pub(super) enum Refusal {
     File(Failure),
     Denied(String),
     ResumeToken(&'static str),
-    LogCursorInvalid(&'static str),
-    LogCursorStale {
-        name: String,
-    },
-    LogUnreadable {
-        name: String,
-        why: String,
-    },
+    /// A log cannot be read.
+    Log(LogRefusal),
     Internal(String),
     Command {
         name: String,
@@ -82,6 +76,14 @@ pub(super) enum Refusal {
         container: String,
         id: String,
     },
+}
+
+/// Why a log cannot be read.
+#[derive(Debug)]
+pub(super) enum LogRefusal {
+    CursorInvalid(&'static str),
+    CursorStale { name: String },
+    Unreadable { name: String, why: String },
 }
 
 impl From<Refusal> for Status {
@@ -117,23 +119,7 @@ impl From<Refusal> for Status {
                 ErrorReason::ResumeTokenInvalid,
                 format!("resume_token: {why}; leave it empty to begin anew"),
             ),
-            Refusal::LogCursorInvalid(why) => plain(
-                Code::InvalidArgument,
-                ErrorReason::LogCursorInvalid,
-                format!("cursor: {why}; leave it empty to read from the beginning"),
-            ),
-            Refusal::LogCursorStale { name } => plain(
-                Code::FailedPrecondition,
-                ErrorReason::LogCursorStale,
-                format!(
-                    "the cursor is of an earlier container {name:?}, whose log is gone; leave it empty to read this one's"
-                ),
-            ),
-            Refusal::LogUnreadable { name, why } => plain(
-                Code::Internal,
-                ErrorReason::LogUnreadable,
-                format!("the log of container {name:?} cannot be read: {why}"),
-            ),
+            Refusal::Log(refusal) => log(refusal),
             Refusal::Internal(message) => plain(Code::Internal, ErrorReason::Internal, message),
             Refusal::Command { name, error } => command(&name, error),
             Refusal::Journal { name, error } => journal(&name, error),
@@ -154,6 +140,28 @@ impl From<Refusal> for Status {
                 format!("exec session {id:?} of container {container:?} has not ended yet"),
             ),
         }
+    }
+}
+
+fn log(refusal: LogRefusal) -> Status {
+    match refusal {
+        LogRefusal::CursorInvalid(why) => plain(
+            Code::InvalidArgument,
+            ErrorReason::LogCursorInvalid,
+            format!("cursor: {why}; leave it empty to read from the beginning"),
+        ),
+        LogRefusal::CursorStale { name } => plain(
+            Code::FailedPrecondition,
+            ErrorReason::LogCursorStale,
+            format!(
+                "the cursor is of an earlier container {name:?}, whose log is gone; leave it empty to read this one's"
+            ),
+        ),
+        LogRefusal::Unreadable { name, why } => plain(
+            Code::Internal,
+            ErrorReason::LogUnreadable,
+            format!("the log of container {name:?} cannot be read: {why}"),
+        ),
     }
 }
 

@@ -76,6 +76,7 @@ impl Link {
             match guard.get_inner().try_recv() {
                 Ok(Some(Message::Status(status))) => return News::Status(status),
                 Ok(Some(Message::Reply { id, error })) => return News::Reply { id, error },
+                Ok(Some(Message::Unknown)) => {}
                 Ok(None) => guard.clear_ready(),
                 Err(error) => return closed(&error),
             }

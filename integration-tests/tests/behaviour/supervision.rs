@@ -318,7 +318,7 @@ async fn a_command_in_the_container_is_a_probe_and_nothing_of_it_is_left() {
         (!foreign).then_some(())
     })
     .await;
-    let listed = ListExecsRequest { container: "b".into(), ..Default::default() };
+    let listed = ListExecsRequest { container: "b".into() };
     eventually_async("no session is left", || async {
         api.execs.clone().list_execs(listed.clone()).await.ok()?.into_inner().execs.is_empty().then_some(())
     })

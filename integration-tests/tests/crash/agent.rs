@@ -21,13 +21,13 @@ const SAMPLE: usize = 20;
 async fn the_next_agent_ends_and_removes_what_a_kill_at_any_step_left() {
     let mut told = Vec::new();
     for role in [Role::Agent, Role::Template, Role::Supervisor, Role::First, Role::Main] {
-        let steps = life(Script { role, fault: None }).await.steps.len();
+        let steps = Box::pin(life(Script { role, fault: None })).await.steps.len();
         // The template makes but a few.
         assert!(steps > if role == Role::Template { 1 } else { 2 * SAMPLE }, "{role:?} makes {steps} steps");
         let (mut struck, sample) = (0, SAMPLE.min(steps));
         for number in 0..sample {
             let step = steps * (2 * number + 1) / (2 * sample);
-            let report = life(Script { role, fault: Some((step, Fault::Kill)) }).await;
+            let report = Box::pin(life(Script { role, fault: Some((step, Fault::Kill)) })).await;
             struck += usize::from(report.steps.len() > step);
         }
         told.push(format!("{role:?}: {struck} of {steps} steps").to_lowercase());

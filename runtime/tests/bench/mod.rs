@@ -153,7 +153,7 @@ pub fn wait_for(client: &Client, mut enough: impl FnMut(&Status) -> bool) -> Sta
     loop {
         match next(client) {
             Message::Status(status) if enough(&status) => return *status,
-            Message::Status(_) | Message::Reply { .. } => {}
+            Message::Status(_) | Message::Reply { .. } | Message::Unknown => {}
         }
     }
 }

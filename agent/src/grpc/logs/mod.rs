@@ -11,7 +11,7 @@ use tweendeck_proto::v1::{ReadLogRequest, ReadLogResponse, StreamLogRequest};
 use tweendeck_runtime::log::Reader;
 
 use super::serve::Api;
-use super::status::Refusal;
+use super::status::{LogRefusal, Refusal};
 use crate::blocking;
 use crate::logs::{self, Place};
 use request::{Asked, Begin};
@@ -60,5 +60,5 @@ impl Begin {
 }
 
 fn unreadable(name: String, error: &io::Error) -> Refusal {
-    Refusal::LogUnreadable { name, why: error.to_string() }
+    Refusal::Log(LogRefusal::Unreadable { name, why: error.to_string() })
 }

@@ -6,7 +6,7 @@ use tweendeck_proto::v1::{LogStream, ReadLogRequest, StreamLogRequest};
 use tweendeck_runtime::log::{Nanos, Stream};
 
 use super::super::serve::Api;
-use super::super::status::Refusal;
+use super::super::status::{LogRefusal, Refusal};
 use super::super::validate::{self, Violations};
 use crate::logs::{self, Bounds, Place};
 use crate::workload::{CommandError, Handle};
@@ -113,7 +113,9 @@ fn begin(
     violations.finish()?;
     let place = match cursor {
         "" => None,
-        cursor => Some(Place::parse(cursor).map_err(|_| Refusal::LogCursorInvalid("is not one of this API's"))?),
+        cursor => Some(
+            Place::parse(cursor).map_err(|_| Refusal::Log(LogRefusal::CursorInvalid("is not one of this API's")))?,
+        ),
     };
     Ok(Checked { place, streams, tail: tail.map(u64::from), bounds, follow: false, wait: false })
 }
@@ -153,12 +155,14 @@ impl Api {
         let Checked { place, streams, tail, bounds, follow, wait } = checked;
         let wanted = if streams.is_empty() { has } else { &streams };
         let begin = match place {
-            Some(place) if place.uid != record.uid() => return Err(Refusal::LogCursorStale { name: name.to_owned() }),
+            Some(place) if place.uid != record.uid() => {
+                return Err(Refusal::Log(LogRefusal::CursorStale { name: name.to_owned() }));
+            }
             Some(place) if streams.is_empty() && place.positions.iter().all(|(stream, _)| has.contains(stream)) => {
                 Begin::At(place.positions)
             }
             Some(place) if place.is_of(&streams) => Begin::At(place.positions),
-            Some(_) => return Err(Refusal::LogCursorInvalid("was made for other streams")),
+            Some(_) => return Err(Refusal::Log(LogRefusal::CursorInvalid("was made for other streams"))),
             None => {
                 let positions = wanted.iter().map(|stream| (*stream, 0)).collect();
                 match tail {
@@ -203,6 +207,6 @@ mod tests {
         let none = StreamLogRequest { name: "a".into(), tail: Some(0), ..Default::default() };
         assert_eq!(Asked::stream(&none).unwrap().tail, Some(0));
         let request = ReadLogRequest { name: "a".into(), cursor: "no".into(), ..Default::default() };
-        assert!(matches!(Asked::read(&request), Err(Refusal::LogCursorInvalid(_))));
+        assert!(matches!(Asked::read(&request), Err(Refusal::Log(LogRefusal::CursorInvalid(_)))));
     }
 }
