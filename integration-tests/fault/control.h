@@ -6,7 +6,8 @@
 
 #define SUBJECT 256
 
-enum action { COUNT = 0, KILL = 1, FAIL = 2 };
+/* OTHER has SIGKILL sent to another process, and goes on. */
+enum action { COUNT = 0, KILL = 1, FAIL = 2, OTHER = 3 };
 
 /* What a call is about. */
 enum place {
@@ -19,7 +20,7 @@ enum place {
 };
 
 /* What it does. */
-enum kind { WRITES = 1, SYNCS = 2, CHANGES = 4 };
+enum kind { WRITES = 1, SYNCS = 2, CHANGES = 4, READS = 8 };
 
 struct control {
     uint32_t armed;    /* 0: nothing is counted. Written last. */
@@ -27,7 +28,7 @@ struct control {
     uint32_t kinds;    /* kinds that count */
     uint32_t action;
     int32_t error;     /* what FAIL gives */
-    uint32_t unused;
+    int32_t other;     /* whom OTHER kills */
     uint64_t first;    /* the first call that is struck, from 1 */
     uint64_t times;    /* how many of them FAIL */
     uint64_t counted;

@@ -66,6 +66,10 @@ static bool struck(enum place place, enum kind kind, const char *call, const cha
         for (;;)
             pause();
     }
+    if (control->action == OTHER) {
+        syscall(SYS_kill, control->other, SIGKILL);
+        return false;
+    }
     errno = control->error;
     return true;
 }
@@ -178,6 +182,8 @@ FILE_CALL(ssize_t, pwrite, WRITES, (int file, const void *data, size_t size, off
 FILE_CALL(ssize_t, pwrite64, WRITES, (int file, const void *data, size_t size, off64_t at), (file, data, size, at))
 FILE_CALL(ssize_t, send, WRITES, (int file, const void *data, size_t size, int flags), (file, data, size, flags))
 FILE_CALL(ssize_t, sendmsg, WRITES, (int file, const struct msghdr *message, int flags), (file, message, flags))
+FILE_CALL(ssize_t, pread, READS, (int file, void *data, size_t size, off_t at), (file, data, size, at))
+FILE_CALL(ssize_t, pread64, READS, (int file, void *data, size_t size, off64_t at), (file, data, size, at))
 FILE_CALL(int, fsync, SYNCS, (int file), (file))
 FILE_CALL(int, fdatasync, SYNCS, (int file), (file))
 FILE_CALL(int, syncfs, SYNCS, (int file), (file))

@@ -12,9 +12,13 @@ const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fault"));
 /// Places, as `fault/control.h` numbers them.
 pub(crate) const STORE: u32 = 1;
 pub(crate) const EVERYWHERE: u32 = 63;
+/// All but the store, and but what is said to callers.
+pub(crate) const ELSEWHERE: u32 = 30;
 /// Kinds, the same.
 pub(crate) const WRITES: u32 = 1;
 pub(crate) const SYNCS: u32 = 2;
+pub(crate) const READS: u32 = 8;
+/// Whatever makes a difference to others.
 pub(crate) const ALL: u32 = 7;
 
 /// Offsets in the file.
@@ -33,8 +37,10 @@ pub(crate) enum Strike {
     Count,
     /// SIGKILL before the nth, from 1.
     Kill(u64),
-    /// They fail, so many of them.
-    Fail(Errno, u64),
+    /// So many fail, from the nth on.
+    Fail { errno: Errno, first: u64, times: u64 },
+    /// SIGKILL for another process before the nth.
+    Other { pid: i32, first: u64 },
 }
 
 /// What was seen since it was armed.
@@ -65,13 +71,14 @@ impl Fault {
 
     /// From now on.
     pub(crate) fn arm(&self, strike: Strike, places: u32, kinds: u32) {
-        let (action, error, first, times) = match strike {
-            Strike::Count => (0, 0, 1, 0),
-            Strike::Kill(first) => (1, 0, first, 1),
-            Strike::Fail(errno, times) => (2, errno as u32, 1, times),
+        let (action, error, other, first, times) = match strike {
+            Strike::Count => (0, 0, 0, 1, 0),
+            Strike::Kill(first) => (1, 0, 0, first, 1),
+            Strike::Fail { errno, first, times } => (2, errno as i32, 0, first, times),
+            Strike::Other { pid, first } => (3, 0, pid, first, 1),
         };
         self.disarm();
-        self.words(PLACES, &[places, kinds, action, error]);
+        self.words(PLACES, &[places, kinds, action, error.cast_unsigned(), other.cast_unsigned()]);
         self.write(FIRST, &[first, times, 0, 0].map(u64::to_ne_bytes).concat());
         self.write(SUBJECT, &[0; SUBJECT_BYTES]);
         self.words(0, &[1]);

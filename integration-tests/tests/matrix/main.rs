@@ -9,7 +9,8 @@
     reason = "a panic here is a failed test"
 )]
 
+mod blow;
+mod cells;
 mod fault;
-mod kills;
 mod node;
 mod operation;

@@ -1,5 +1,6 @@
 //! What is under way when the agent dies: for each operation how the node is before it, how it is asked for, and what it promises.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -54,6 +55,31 @@ pub(crate) const ALL: [Operation; 17] = [
     Operation::Hooks,
 ];
 
+impl Operation {
+    /// Whether a container runs before it.
+    pub(crate) fn begins_with_a_container(self) -> bool {
+        match self {
+            Self::Resize
+            | Self::Freeze
+            | Self::Thaw
+            | Self::Stop
+            | Self::Kill
+            | Self::Delete
+            | Self::Restart
+            | Self::Probe => true,
+            Self::Create
+            | Self::Run
+            | Self::Start
+            | Self::Ephemeral
+            | Self::Batch
+            | Self::Reserve
+            | Self::Draw
+            | Self::Release
+            | Self::Hooks => false,
+        }
+    }
+}
+
 /// What a container of a batch is called.
 pub(crate) fn of_batch(name: &str) -> [String; 3] {
     [0, 1, 2].map(|number| format!("{name}-{number}"))
@@ -96,23 +122,23 @@ fn served() -> ContainerSpec {
 }
 
 /// A container and what is about to happen to it, with one request id for all attempts.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) operation: Operation,
     pub(crate) name: String,
     /// The main process before, if it ran.
     pub(crate) before: Option<i32>,
     /// It was told what it is to react to, from outside; that is done once, whether an agent is there or not.
-    told: bool,
+    told: AtomicBool,
 }
 
 impl Case {
     pub(crate) fn new(operation: Operation, name: String) -> Self {
-        Self { operation, name, before: None, told: false }
+        Self { operation, name, before: None, told: AtomicBool::new(false) }
     }
 
-    fn tell(&mut self, signal: Signal) {
-        if !std::mem::replace(&mut self.told, true) {
+    fn tell(&self, signal: Signal) {
+        if !self.told.swap(true, Ordering::Relaxed) {
             kill(Pid::from_raw(self.before.unwrap()), signal).unwrap();
         }
     }
@@ -183,7 +209,7 @@ impl Case {
     }
 
     /// Asks for it, and waits until it is done. May be called again.
-    pub(crate) async fn ask(&mut self, api: &Api) -> Result<(), Status> {
+    pub(crate) async fn ask(&self, api: &Api) -> Result<(), Status> {
         let (name, request_id) = (self.name.clone(), self.request_id());
         let mut containers = api.containers.clone();
         match self.operation {
