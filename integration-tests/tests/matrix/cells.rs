@@ -112,7 +112,8 @@ async fn a_call_that_fails_elsewhere_leaves_nothing_half_done() {
     every(4, blows).await;
 }
 
-/// One cell in so many is tried, another one in each run; `TWEENDECK_MATRIX_STRIDE=1` is all of them.
+/// One cell in so many is tried, another one in each run; `TWEENDECK_MATRIX_STRIDE=1` is all of them. With `TWEENDECK_MATRIX_ONLY="Restart Agent(12)"` those
+/// whose name has that in it are.
 fn stride(default: usize) -> usize {
     std::env::var("TWEENDECK_MATRIX_STRIDE").ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -126,6 +127,9 @@ async fn every(default: usize, blows: impl Fn(&Boundaries, &mut StdRng) -> Vec<B
     for of in baselines().await {
         let operation = of.operation;
         cells.extend(blows(&of, &mut random).into_iter().map(|blow| Cell { operation, blow }));
+    }
+    if let Ok(only) = std::env::var("TWEENDECK_MATRIX_ONLY") {
+        cells.retain(|cell| format!("{:?} {:?}", cell.operation, cell.blow).contains(&only));
     }
     let all = cells.len();
     cells.shuffle(&mut random);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
 
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{Api, state};
-use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_integration_tests::eventually::{PATIENCE, eventually_async};
 use tweendeck_integration_tests::kernel;
 use tweendeck_proto::v1::*;
 
@@ -125,13 +126,19 @@ pub(crate) async fn check_node(api: &Api) {
     assert_eq!((allocated.cpu_millis, allocated.memory_bytes), (cpu, memory), "room does not add up");
     assert!(node.quarantined.is_empty(), "{:?}", node.quarantined);
     for Container { name, .. } in &containers {
+        let began = Instant::now();
         // One that has just said that its container is gone leaves a moment later; and a container may end at any moment.
         eventually_async("its supervisors are those it should have", || async {
             let container = api.get(name).await.ok()?;
             let status = container.status.as_ref()?;
             let lives = [ContainerState::Running, ContainerState::Frozen].contains(&state(&container));
             let wanted: &[i32] = if lives { std::slice::from_ref(&status.supervisor_pid) } else { &[] };
-            (supervisors(name) == wanted && (!lives || kernel::runs(status.pid))).then_some(())
+            let found = supervisors(name);
+            let same = found == wanted && (!lives || kernel::runs(status.pid));
+            if !same && began.elapsed() > PATIENCE / 2 {
+                panic!("its supervisors are not those it should have: {found:?} {container:?}");
+            }
+            same.then_some(())
         })
         .await;
     }
