@@ -11,6 +11,8 @@
 
 mod blow;
 mod cells;
+mod clock;
+mod disk;
 mod fault;
 mod node;
 mod operation;

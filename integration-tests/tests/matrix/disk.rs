@@ -1,0 +1,192 @@
+//! Disks that fail for real or from the start: an agent that cannot read its store touches nothing, and the next one has everything.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use tonic::Code;
+use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::alone::alone;
+use tweendeck_integration_tests::api::{assert_refused, exit, reason, spec, state};
+use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_integration_tests::process::Process;
+use tweendeck_proto::v1::*;
+
+use crate::fault::{ALL, READS, STORE, Strike};
+use crate::node::{Node, check_journal, check_node};
+
+/// The exit code of an agent that is started and cannot serve, and what it said.
+async fn refuses_to_start(agent: &Agent) -> (Option<i32>, String) {
+    let log = agent.directory().join("refused");
+    let mut command = agent.command();
+    let mut process = Process::start(command.stderr(std::fs::File::create(&log).unwrap()));
+    let process = std::sync::Mutex::new(&mut process);
+    let ended = eventually_async("it ends", || async { process.lock().unwrap().try_wait() }).await;
+    (ended.code(), std::fs::read_to_string(log).unwrap())
+}
+
+fn stores(directory: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.contains("store")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_started_on_a_failing_disk_leaves_the_store_alone() {
+    let _alone = alone().await;
+    let mut node = Node::start().await;
+    let api = node.agent.api().await;
+    let before = api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    let journal = api.node().await.unwrap().journal_id;
+    let mut cells = 0;
+    for (errno, kinds) in [(Errno::EIO, READS), (Errno::EIO, ALL), (Errno::ENOSPC, ALL), (Errno::EROFS, ALL), (Errno::EMFILE, ALL)] {
+        for first in [1, 2, 4, 8] {
+            node.agent.kill();
+            node.fault.arm(Strike::Fail { errno, first, times: u64::MAX }, STORE, kinds);
+            let mut process = Process::start(node.agent.command().stderr(std::fs::File::create(node.agent.directory().join("refused")).unwrap()));
+            // It ends and says why; or it serves, and takes nothing.
+            let reached = std::sync::Mutex::new(&mut process);
+            let socket = node.agent.socket();
+            let serving = eventually_async("it serves or has ended", || async {
+                if let Some(ended) = reached.lock().unwrap().try_wait() {
+                    return Some(Err(ended));
+                }
+                let api = tweendeck_integration_tests::agent::reach(&socket).await?;
+                api.node().await.ok().map(|_| Ok(api))
+            })
+            .await;
+            let said = std::fs::read_to_string(node.agent.directory().join("refused")).unwrap();
+            match serving {
+                Err(ended) => assert!(ended.code().is_some_and(|code| code != 0) && said.contains("store"), "{ended:?} {said}"),
+                Ok(api) => {
+                    if let Err(refused) = api.create("other", spec(&["true"])).await {
+                        assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
+                    }
+                }
+            }
+            drop(process);
+            node.fault.disarm();
+            assert!(!stores(&node.agent.state_dir()).iter().any(|name| name.contains("damaged")), "{errno} {first}: {said}");
+            node.agent.resume().await;
+            let api = node.agent.api().await;
+            assert_eq!(api.node().await.unwrap().journal_id, journal, "{errno} {kinds} {first}: {said}");
+            let after = api.get("web").await.unwrap();
+            assert_eq!((&after.uid, after.status.unwrap().pid), (&before.uid, before.status.as_ref().unwrap().pid));
+            drop(api.delete("other").await);
+            cells += 1;
+        }
+    }
+    let api = node.agent.api().await;
+    check_node(&api).await;
+    check_journal(&api).await;
+    println!("CRASH agent started on a store that fails | {cells} cells converged");
+}
+
+/// A mount that goes with the test.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = umount2(&self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_cannot_be_written_stops_nothing_that_runs_and_is_used_again_when_it_can() {
+    let _alone = alone().await;
+    let mut agent = Agent::start().await;
+    let api = agent.api().await;
+    let before = api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    let path = agent.state_dir();
+    let none = None::<&str>;
+    let read_only = || {
+        mount(Some(&path), &path, none, MsFlags::MS_BIND, none).unwrap();
+        let mounted = Mounted(path.clone());
+        mount(none, &path, none, MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY, none).unwrap();
+        mounted
+    };
+    // Under a living agent: the store is open, but no file can be made.
+    let mounted = read_only();
+    assert_refused(api.run("new", spec(&["true"])).await, Code::Internal, "START_FAILED");
+    assert_eq!(state(&api.get("web").await.unwrap()), ContainerState::Running);
+    drop(mounted);
+    api.start("new").await.unwrap();
+    assert_eq!(exit(&api.wait("new").await.unwrap()).code, 0);
+    // Under one that starts.
+    agent.kill();
+    let mounted = read_only();
+    let (code, said) = refuses_to_start(&agent).await;
+    assert!(code.is_some_and(|code| code != 0) && said.contains("store"), "{code:?} {said}");
+    drop(mounted);
+    agent.resume().await;
+    let api = agent.api().await;
+    let after = api.get("web").await.unwrap();
+    assert_eq!((after.uid, after.status.unwrap().pid), (before.uid, before.status.unwrap().pid));
+    check_node(&api).await;
+    check_journal(&api).await;
+    println!("CRASH read-only state directory | under an agent and under one that starts | 2 cells converged");
+}
+
+/// Sets the soft limit of open files of a process.
+fn limit_files(pid: i32, soft: u64) {
+    let status = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={soft}:")]).status();
+    assert!(status.expect("util-linux is installed").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_without_free_descriptors_loses_nothing_and_goes_on_when_it_has_some() {
+    let _alone = alone().await;
+    let mut agent = Agent::start().await;
+    let api = agent.api().await;
+    for name in ["steady", "stopped", "ends"] {
+        api.run(name, spec(&["sleep", "1000"])).await.unwrap();
+    }
+    let pid = agent.pid();
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let all: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    let ends = api.get("ends").await.unwrap().status.unwrap().pid;
+    let mut cells = 0;
+    // None at all, then a few: each start then fails at another step.
+    for free in [0, 1, 2, 3, 4, 6, 8, 10, 12, 16] {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+        limit_files(pid, open + free);
+        let name = format!("new-{free}");
+        let request = RunContainerRequest { name: name.clone(), spec: Some(spec(&["sleep", "1000"])), request_id: name.clone(), ..Default::default() };
+        let short = Duration::from_secs(3);
+        let run = tokio::time::timeout(short, api.containers.clone().run_container(request)).await;
+        assert_eq!(state(&api.get("steady").await.unwrap()), ContainerState::Running);
+        limit_files(pid, all);
+        // Answered or not, it is known, and can be taken away.
+        let started = eventually_async("it has come to something", || async {
+            let container = api.get(&name).await.ok()?;
+            [ContainerState::Running, ContainerState::Stopped].contains(&state(&container)).then_some(container)
+        })
+        .await;
+        if state(&started) == ContainerState::Stopped {
+            assert_eq!(exit(&started).reason(), ExitReason::StartFailed, "{run:?}");
+            api.start(&name).await.unwrap();
+        }
+        check_node(&api).await;
+        api.delete(&name).await.unwrap();
+        cells += 1;
+    }
+    // An end and a stop while there is none left.
+    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
+    limit_files(pid, open);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(ends), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let stopping = { let api = api.clone(); tokio::spawn(async move { api.stop("stopped", Duration::from_secs(60)).await }) };
+    eventually_async("their main processes have gone", || async { (!tweendeck_integration_tests::kernel::runs(ends)).then_some(()) }).await;
+    limit_files(pid, all);
+    assert_eq!(exit(&stopping.await.unwrap().unwrap()).signal, 15);
+    assert_eq!(exit(&api.wait("ends").await.unwrap()).signal, 9);
+    assert_eq!(agent.pid(), pid);
+    check_node(&api).await;
+    // And an agent that has to take them over with none to spare.
+    agent.kill();
+    agent.resume().await;
+    check_node(&agent.api().await).await;
+    check_journal(&agent.api().await).await;
+    println!("CRASH no free descriptors | {} cells converged", cells + 2);
+}
