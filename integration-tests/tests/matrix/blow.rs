@@ -12,7 +12,7 @@ use tweendeck_integration_tests::kernel;
 use tweendeck_proto::v1::*;
 
 use crate::fault::{ALL, ELSEWHERE, EVERYWHERE, STORE, Seen, Strike};
-use crate::node::{Node, all_events, check_events, check_node, clean};
+use crate::node::{Node, Started, all_events, check_events, check_node, clean};
 use crate::operation::{Case, Operation};
 
 /// A process of the container's that is not the agent.
@@ -26,7 +26,9 @@ pub(crate) enum Victim {
 pub(crate) enum Blow {
     /// SIGKILL before the nth boundary.
     Agent(u64),
-    /// The same, and while no agent is there, another dies too.
+    /// The same, and the next agent dies at its own nth boundary, or after them; the third keeps the promise.
+    Twice(u64, u64),
+    /// The first, and while no agent is there, another process dies too.
     AgentAnd(Victim, u64),
     /// Another process dies before the agent's nth boundary; the agent lives.
     Only(Victim, u64),
@@ -43,6 +45,7 @@ impl Blow {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Agent(_) => "agent killed",
+            Self::Twice(..) => "agent killed, then the next",
             Self::AgentAnd(Victim::Supervisor, _) => "agent killed, then its supervisor",
             Self::AgentAnd(Victim::Init, _) => "agent killed, then its init",
             Self::Only(Victim::Supervisor, _) => "supervisor killed",
@@ -75,6 +78,21 @@ pub(crate) async fn strike(node: &mut Node, operation: Operation, blow: Blow, na
             let records = last_before_the_agent(&api).await;
             again(&case, &api, &seen).await;
             records
+        }
+        Blow::Twice(number, then) => {
+            node.fault.arm(Strike::Kill(number), EVERYWHERE, ALL);
+            briefly(&case, &api).await;
+            node.fault.settled().await;
+            node.agent.kill();
+            node.fault.arm(Strike::Kill(then), EVERYWHERE, ALL);
+            if let Started::Serves(api, process) = node.try_start().await {
+                briefly(&case, &api).await;
+                drop(process);
+            }
+            let seen = node.fault.disarm();
+            node.agent.resume().await;
+            again(&case, &node.agent.api().await, &seen).await;
+            Vec::new()
         }
         Blow::AgentAnd(victim, number) => {
             let pid = find(&case, &api, victim).await;
@@ -139,9 +157,12 @@ pub(crate) async fn strike(node: &mut Node, operation: Operation, blow: Blow, na
     let place = place(&node.fault.disarm());
     let api = node.agent.api().await;
     match blow {
-        Blow::Agent(_) | Blow::Store { .. } | Blow::Broken(_) => case.check(&api, &node.agent).await,
+        Blow::Agent(_) | Blow::Twice(..) | Blow::Store { .. } | Blow::Broken(_) => case.check(&api, &node.agent).await,
         Blow::AgentAnd(..) | Blow::Only(..) => at_rest(&case, &api, true).await,
-        Blow::Elsewhere(..) => at_rest(&case, &api, false).await,
+        Blow::Elsewhere(..) => {
+            at_rest(&case, &api, false).await;
+            case.is_spared(&api).await;
+        }
     }
     check_node(&api).await;
     clean(&api, &node.agent, &case).await;

@@ -41,7 +41,10 @@ async fn a_clock_that_is_set_by_a_day_moves_no_restart_no_grace_period_and_no_re
         };
         api.reservations.clone().create_reservation(room).await.unwrap();
         let stop = StopContainerRequest { name: "stubborn".into(), grace: wait(), ..Default::default() };
-        let stopping = { let mut containers = api.containers.clone(); tokio::spawn(async move { containers.stop_container(stop).await.map(drop) }) };
+        let stopping = {
+            let mut containers = api.containers.clone();
+            tokio::spawn(async move { containers.stop_container(stop).await.map(drop) })
+        };
         state_is(&api, "stubborn", ContainerState::Stopping).await;
         node.fault.shift(shift);
         if killed {
@@ -50,7 +53,9 @@ async fn a_clock_that_is_set_by_a_day_moves_no_restart_no_grace_period_and_no_re
         }
         let api = node.agent.api().await;
         let restarted = after(began, || async { (api.get("again").await.ok()?.status?.attempt > 1).then_some(()) });
-        let stopped = after(began, || async { (state(&api.get("stubborn").await.ok()?) == ContainerState::Stopped).then_some(()) });
+        let stopped = after(began, || async {
+            (state(&api.get("stubborn").await.ok()?) == ContainerState::Stopped).then_some(())
+        });
         let released = after(began, || async {
             let found = api.reservations.clone().get_reservation(GetReservationRequest { name: "room".into() }).await;
             found.err().filter(|status| reason(status) == "RESERVATION_NOT_FOUND").map(drop)
@@ -82,7 +87,10 @@ async fn a_clock_that_is_set_by_a_day_moves_no_restart_no_grace_period_and_no_re
 }
 
 async fn state_is(api: &Api, name: &str, wanted: ContainerState) {
-    eventually_async("it gets there", || async { api.get(name).await.ok().filter(|container| state(container) == wanted) }).await;
+    eventually_async("it gets there", || async {
+        api.get(name).await.ok().filter(|container| state(container) == wanted)
+    })
+    .await;
 }
 
 async fn after<F: Future<Output = Option<()>>>(began: Instant, look: impl FnMut() -> F) -> Duration {

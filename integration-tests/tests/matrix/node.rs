@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Instant;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
-use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::agent::{Agent, reach};
 use tweendeck_integration_tests::api::{Api, state};
 use tweendeck_integration_tests::eventually::{PATIENCE, eventually_async};
 use tweendeck_integration_tests::kernel;
+use tweendeck_integration_tests::process::Process;
 use tweendeck_proto::v1::*;
 
 use crate::fault::Fault;
@@ -40,6 +42,35 @@ impl Node {
         let mut node = Self::prepared();
         node.agent.resume().await;
         node
+    }
+}
+
+/// What becomes of an agent that may not be able to start.
+pub(crate) enum Started {
+    Serves(Api, Process),
+    /// It has ended, and said this.
+    Ended(ExitStatus, String),
+}
+
+impl Node {
+    /// Starts an agent that may die of what is armed, and waits until it serves or has ended.
+    pub(crate) async fn try_start(&self) -> Started {
+        let log = self.agent.directory().join("last-log");
+        let mut process = Process::start(self.agent.command().stderr(std::fs::File::create(&log).unwrap()));
+        let socket = self.agent.socket();
+        let began = Instant::now();
+        loop {
+            if let Some(ended) = process.try_wait() {
+                return Started::Ended(ended, std::fs::read_to_string(&log).unwrap());
+            }
+            if let Some(api) = reach(&socket).await
+                && api.node().await.is_ok()
+            {
+                return Started::Serves(api, process);
+            }
+            assert!(began.elapsed() < PATIENCE, "it neither serves nor ends");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
