@@ -13,12 +13,13 @@ use tweendeck_integration_tests::alone::alone;
 use tweendeck_proto::v1::*;
 
 use crate::blow::{Blow, Outcome, Victim, strike};
+use crate::case::Case;
 use crate::fault::{ALL, ELSEWHERE, EVERYWHERE, STORE, SYNCS, Strike, WRITES};
 use crate::node::{Node, check_events, check_journal, check_node, clean};
-use crate::operation::{self, Case, Operation};
+use crate::operation::{self, Operation};
 
-/// Agents at a time: one more than the CPUs of the smallest machine that this is for, because each waits for disks and callers at times.
-const WORKERS: usize = 3;
+/// Agents at a time: three for each CPU of the smallest machine that this is for, because they wait most of the time, for disks and for silence.
+const WORKERS: usize = 6;
 
 /// In how many boundaries of the next agent's a second death is. It has about half as many before it serves; what it makes good comes behind that.
 const STARTING: u64 = 60;

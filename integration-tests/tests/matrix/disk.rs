@@ -53,10 +53,9 @@ async fn an_agent_that_is_started_on_a_failing_disk_leaves_the_store_alone() {
                     refused += 1;
                     said
                 }
-                Started::Serves(api, process) => {
-                    let created = api.create("other", spec(&["true"])).await;
+                Started::Serves(served) => {
+                    let created = served.0.create("other", spec(&["true"])).await;
                     assert!(created.as_ref().is_ok() || reason(&created.unwrap_err()) == "STORE_UNAVAILABLE");
-                    drop(process);
                     String::new()
                 }
             };

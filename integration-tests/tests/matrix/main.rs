@@ -10,9 +10,12 @@
 )]
 
 mod blow;
+mod case;
 mod cells;
 mod clock;
+mod dealt;
 mod disk;
 mod fault;
 mod node;
 mod operation;
+mod promise;

@@ -13,8 +13,9 @@ use tweendeck_integration_tests::kernel;
 use tweendeck_integration_tests::process::Process;
 use tweendeck_proto::v1::*;
 
+use crate::case::Case;
 use crate::fault::Fault;
-use crate::operation::{Case, hook_directory, hook_log};
+use crate::operation::{hook_directory, hook_log};
 
 /// An agent that can be struck.
 pub(crate) struct Node {
@@ -47,7 +48,7 @@ impl Node {
 
 /// What becomes of an agent that may not be able to start.
 pub(crate) enum Started {
-    Serves(Api, Process),
+    Serves(Box<(Api, Process)>),
     /// It has ended, and said this.
     Ended(ExitStatus, String),
 }
@@ -66,7 +67,7 @@ impl Node {
             if let Some(api) = reach(&socket).await
                 && api.node().await.is_ok()
             {
-                return Started::Serves(api, process);
+                return Started::Serves(Box::new((api, process)));
             }
             assert!(began.elapsed() < PATIENCE, "it neither serves nor ends");
             tokio::time::sleep(Duration::from_millis(5)).await;
