@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tonic::Code;
-use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::agent::{Agent, reach};
 use tweendeck_integration_tests::alone::alone;
 use tweendeck_integration_tests::api::{assert_refused, exit, reason, spec, state};
 use tweendeck_integration_tests::eventually::eventually_async;
@@ -123,6 +123,82 @@ async fn a_state_directory_that_cannot_be_written_stops_nothing_that_runs_and_is
     check_node(&api).await;
     check_journal(&api).await;
     println!("CRASH read-only state directory | under an agent and under one that starts | 2 cells converged");
+}
+
+/// An image with ext4 in a file of its own, mounted (loop(4)): the disk of one container's exit record, and of the store.
+fn small_disk(directory: &Path, at: &Path) -> Mounted {
+    let image = directory.join("disk");
+    std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+    let made = Command::new("mkfs.ext4").args(["-q", "-O", "^has_journal"]).arg(&image).status();
+    assert!(made.expect("e2fsprogs is installed: scripts/setup test").success());
+    let mounted = Command::new("mount").args(["-o", "loop"]).arg(&image).arg(at).status();
+    assert!(mounted.expect("mount is installed").success());
+    Mounted(at.to_owned())
+}
+
+/// Takes all room that is left.
+fn fill(path: &Path) {
+    let mut filler = std::fs::File::create(path).unwrap();
+    // In ever smaller pieces, to the last block.
+    for piece in [1 << 20, 4096, 512] {
+        while std::io::Write::write_all(&mut filler, &vec![1; piece]).is_ok() {}
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_full_when_an_agent_dies_and_the_next_one_starts_loses_nothing() {
+    let _alone = alone().await;
+    let mut agent = Agent::prepared(&[]);
+    std::fs::create_dir(agent.state_dir()).unwrap();
+    let disk = small_disk(agent.directory(), &agent.state_dir());
+    agent.resume().await;
+    let api = agent.api().await;
+    let before = api.run("web", spec(&["sleep", "1000"])).await.unwrap();
+    api.run("ends", spec(&["sleep", "1000"])).await.unwrap();
+    let journal = api.node().await.unwrap().journal_id;
+    let filler = agent.state_dir().join("filler");
+    fill(&filler);
+    // Until what is left of the store's last blocks is used as well.
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        if let Err(refused) = api.create(&format!("c{number}"), spec(&["true"])).await {
+            break refused;
+        }
+        assert!(number < 1000, "the disk is not full");
+    };
+    assert_eq!(reason(&refused), "STORE_UNAVAILABLE");
+    // An end while nobody can write it down: not the agent, and not the supervisor.
+    api.kill("ends", 9, SignalScope::All).await.unwrap();
+    agent.kill();
+    let log = std::fs::File::create(agent.directory().join("refused")).unwrap();
+    let mut starved = Process::start(agent.command().stderr(log));
+    let socket = agent.socket();
+    let process = std::sync::Mutex::new(&mut starved);
+    eventually_async("it serves or has ended", || async {
+        let ended = process.lock().unwrap().try_wait().is_some();
+        (ended || reach(&socket).await?.node().await.is_ok()).then_some(())
+    })
+    .await;
+    drop(starved);
+    std::fs::remove_file(&filler).unwrap();
+    agent.resume().await;
+    let api = agent.api().await;
+    assert_eq!(api.node().await.unwrap().journal_id, journal);
+    assert_eq!(api.list(&[]).await.unwrap().len(), number + 1);
+    let after = api.get("web").await.unwrap();
+    assert_eq!((after.uid, after.status.unwrap().pid), (before.uid, before.status.unwrap().pid));
+    let ended = exit(&api.wait("ends").await.unwrap());
+    assert_eq!((ended.reason(), ended.signal), (ExitReason::Signaled, 9));
+    check_node(&api).await;
+    check_journal(&api).await;
+    for container in api.list(&[]).await.unwrap() {
+        api.delete(&container.name).await.unwrap();
+    }
+    agent.stop();
+    std::fs::remove_dir_all(agent.state_dir().join("containers")).unwrap();
+    drop(disk);
+    println!("CRASH full disk (ext4) | an end, a death and a start on it | 3 cells converged");
 }
 
 /// Sets the soft limit of open files of a process.
