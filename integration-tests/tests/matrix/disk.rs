@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -199,78 +198,4 @@ async fn a_disk_that_is_full_when_an_agent_dies_and_the_next_one_starts_loses_no
     std::fs::remove_dir_all(agent.state_dir().join("containers")).unwrap();
     drop(disk);
     println!("CRASH full disk (ext4) | an end, a death and a start on it | 3 cells converged");
-}
-
-/// Sets the soft limit of open files of a process.
-fn limit_files(pid: i32, soft: u64) {
-    let status = Command::new("prlimit").args([format!("--pid={pid}"), format!("--nofile={soft}:")]).status();
-    assert!(status.expect("util-linux is installed").success());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_agent_without_free_descriptors_loses_nothing_and_goes_on_when_it_has_some() {
-    let _alone = alone().await;
-    let mut agent = Agent::start().await;
-    let api = agent.api().await;
-    for name in ["steady", "stopped", "ends"] {
-        api.run(name, spec(&["sleep", "1000"])).await.unwrap();
-    }
-    let pid = agent.pid();
-    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
-    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    let all: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
-    let ends = api.get("ends").await.unwrap().status.unwrap().pid;
-    let mut cells = 0;
-    // None at all, then a few: each start then fails at another step.
-    for free in [0, 1, 2, 3, 4, 6, 8, 10, 12, 16] {
-        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
-        limit_files(pid, open + free);
-        let name = format!("new-{free}");
-        let request = RunContainerRequest {
-            name: name.clone(),
-            spec: Some(spec(&["sleep", "1000"])),
-            request_id: name.clone(),
-            ..Default::default()
-        };
-        let short = Duration::from_secs(3);
-        let run = tokio::time::timeout(short, api.containers.clone().run_container(request)).await;
-        assert_eq!(state(&api.get("steady").await.unwrap()), ContainerState::Running);
-        limit_files(pid, all);
-        // Answered or not, it is known, and can be taken away.
-        let started = eventually_async("it has come to something", || async {
-            let container = api.get(&name).await.ok()?;
-            [ContainerState::Running, ContainerState::Stopped].contains(&state(&container)).then_some(container)
-        })
-        .await;
-        if state(&started) == ContainerState::Stopped {
-            assert_eq!(exit(&started).reason(), ExitReason::StartFailed, "{run:?}");
-            api.start(&name).await.unwrap();
-        }
-        check_node(&api).await;
-        api.delete(&name).await.unwrap();
-        cells += 1;
-    }
-    // An end and a stop while there is none left.
-    let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64;
-    limit_files(pid, open);
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(ends), nix::sys::signal::Signal::SIGKILL).unwrap();
-    let stopping = {
-        let api = api.clone();
-        tokio::spawn(async move { api.stop("stopped", Duration::from_secs(60)).await })
-    };
-    eventually_async("their main processes have gone", || async {
-        (!tweendeck_integration_tests::kernel::runs(ends)).then_some(())
-    })
-    .await;
-    limit_files(pid, all);
-    assert_eq!(exit(&stopping.await.unwrap().unwrap()).signal, 15);
-    assert_eq!(exit(&api.wait("ends").await.unwrap()).signal, 9);
-    assert_eq!(agent.pid(), pid);
-    check_node(&api).await;
-    // And an agent that has to take them over with none to spare.
-    agent.kill();
-    agent.resume().await;
-    check_node(&agent.api().await).await;
-    check_journal(&agent.api().await).await;
-    println!("CRASH no free descriptors | {} cells converged", cells + 2);
 }

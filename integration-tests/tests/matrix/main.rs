@@ -14,6 +14,7 @@ mod case;
 mod cells;
 mod clock;
 mod dealt;
+mod descriptors;
 mod disk;
 mod fault;
 mod node;
