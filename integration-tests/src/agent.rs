@@ -23,6 +23,7 @@ pub struct Agent {
     flags: Vec<String>,
     /// Directory of another build's binaries.
     build: Option<PathBuf>,
+    environment: Vec<(String, PathBuf)>,
     process: Option<Process>,
 }
 
@@ -50,7 +51,12 @@ impl Agent {
         let directory = tempfile::Builder::new().prefix("tweendeck-test-").tempdir().unwrap();
         let cgroup = format!("tweendeck-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self { directory, cgroup, flags, build: None, process: None }
+        Self { directory, cgroup, flags, build: None, environment: Vec::new(), process: None }
+    }
+
+    /// Sets a variable of its environment, from its next start on.
+    pub fn set(&mut self, variable: &str, value: &Path) {
+        self.environment.push((variable.to_owned(), value.to_owned()));
     }
 
     /// The command line of this agent.
@@ -68,7 +74,8 @@ impl Agent {
             .arg(flag("runtime-binary", &runtime))
             .arg(format!("--cgroup-parent={}", self.cgroup))
             .args(["--sampling-interval=1s", "--log-filter=info"])
-            .args(&self.flags);
+            .args(&self.flags)
+            .envs(self.environment.iter().map(|(variable, value)| (variable, value)));
         if !self.flags.iter().any(|flag| flag.starts_with("--node-id=")) {
             command.arg(format!("--node-id={}", self.node()));
         }

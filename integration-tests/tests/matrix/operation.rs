@@ -1,0 +1,119 @@
+//! What is under way when the agent dies.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::api::{script, spec};
+use tweendeck_proto::v1::probe::Check;
+use tweendeck_proto::v1::*;
+
+/// A mutation of the API's, or something that a container does by itself. Another one needs a line in [`ALL`] and
+/// in each `match`, which do not compile without: how the node is before and how it is asked for (case.rs), what it promises (promise.rs).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Operation {
+    Create,
+    Run,
+    Start,
+    Resize,
+    Freeze,
+    Thaw,
+    Stop,
+    Kill,
+    Delete,
+    /// From the call to the last trace of a container that ends by itself and is not kept.
+    Ephemeral,
+    Batch,
+    Reserve,
+    Draw,
+    Release,
+    Restart,
+    Probe,
+    Hooks,
+}
+
+pub(crate) const ALL: [Operation; 17] = [
+    Operation::Create,
+    Operation::Run,
+    Operation::Start,
+    Operation::Resize,
+    Operation::Freeze,
+    Operation::Thaw,
+    Operation::Stop,
+    Operation::Kill,
+    Operation::Delete,
+    Operation::Ephemeral,
+    Operation::Batch,
+    Operation::Reserve,
+    Operation::Draw,
+    Operation::Release,
+    Operation::Restart,
+    Operation::Probe,
+    Operation::Hooks,
+];
+
+impl Operation {
+    /// Whether a container runs before it.
+    pub(crate) fn begins_with_a_container(self) -> bool {
+        match self {
+            Self::Resize
+            | Self::Freeze
+            | Self::Thaw
+            | Self::Stop
+            | Self::Kill
+            | Self::Delete
+            | Self::Restart
+            | Self::Probe => true,
+            Self::Create
+            | Self::Run
+            | Self::Start
+            | Self::Ephemeral
+            | Self::Batch
+            | Self::Reserve
+            | Self::Draw
+            | Self::Release
+            | Self::Hooks => false,
+        }
+    }
+}
+
+/// What a container of a batch is called.
+pub(crate) fn of_batch(name: &str) -> [String; 3] {
+    [0, 1, 2].map(|number| format!("{name}-{number}"))
+}
+
+/// The file where hooks note that they were run.
+pub(crate) fn hook_log(agent: &Agent) -> PathBuf {
+    agent.directory().join("hooked")
+}
+
+/// Where the hooks are.
+pub(crate) fn hook_directory(agent: &Agent) -> PathBuf {
+    agent.directory().join("hooks")
+}
+
+pub(crate) fn sleeps() -> ContainerSpec {
+    let requests = Some(ResourceRequests { cpu_millis: 10, memory_bytes: 1 << 20 });
+    let memory = Some(MemoryResources { max_bytes: Some(64 << 20), ..Default::default() });
+    let resources = Some(Resources { memory, ..Default::default() });
+    ContainerSpec { requests, resources, ..spec(&["sleep", "1000"]) }
+}
+
+pub(crate) fn millis(millis: u64) -> Option<prost_types::Duration> {
+    Duration::from_millis(millis).try_into().ok()
+}
+
+/// A server that becomes ready when it is told.
+pub(crate) fn served() -> ContainerSpec {
+    let text = "mkdir -p /tmp/www; cd /tmp/www; trap 'echo yes >ready' USR1; \
+        busybox httpd -f -p 127.0.0.1:8080 -h /tmp/www & echo listens; while :; do wait; done";
+    let check = Check::Http(HttpCheck { port: 8080, path: "/ready".into(), ..Default::default() });
+    let readiness = Probe {
+        check: Some(check),
+        period: millis(100),
+        timeout: millis(2000),
+        failure_threshold: 1000,
+        ..Default::default()
+    };
+    ContainerSpec { probes: Some(Probes { readiness: Some(readiness), ..Default::default() }.into()), ..script(text) }
+}

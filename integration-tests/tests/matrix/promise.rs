@@ -1,0 +1,110 @@
+//! What each operation promises, and how it is looked at.
+
+use tweendeck_integration_tests::agent::Agent;
+use tweendeck_integration_tests::api::{Api, exit, state};
+use tweendeck_proto::v1::*;
+
+use crate::case::Case;
+use crate::operation::{Operation, hook_log};
+
+impl Case {
+    /// Checks what was promised.
+    pub(crate) async fn check(&self, api: &Api, agent: &Agent) {
+        let name = &self.name;
+        match self.operation {
+            Operation::Create => assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Created),
+            Operation::Run | Operation::Start => {
+                let container = api.get(name).await.unwrap();
+                assert_eq!((state(&container), container.status.unwrap().attempt), (ContainerState::Running, 1));
+            }
+            Operation::Batch => self.states(api, ContainerState::Running).await.unwrap(),
+            Operation::Resize => {
+                let told = api.get(name).await.unwrap().spec.unwrap().resources.unwrap().memory.unwrap();
+                assert_eq!((told.max_bytes, self.memory_limit(api).await.as_str()), (Some(32 << 20), "33554432"));
+                self.is_untouched(api).await;
+            }
+            Operation::Freeze => {
+                assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Frozen);
+                self.is_untouched(api).await;
+            }
+            Operation::Thaw => {
+                assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Running);
+                self.is_untouched(api).await;
+            }
+            Operation::Stop => self.ended(api, ExitReason::Signaled, 15).await,
+            Operation::Kill => self.ended(api, ExitReason::Signaled, 9).await,
+            Operation::Delete | Operation::Ephemeral => {
+                assert_eq!(api.get(name).await.unwrap_err().code(), tonic::Code::NotFound);
+            }
+            Operation::Reserve => assert_eq!(self.free(api).await, Some(3)),
+            Operation::Draw => assert_eq!(self.free(api).await, Some(2)),
+            Operation::Release => assert_eq!(self.free(api).await, None),
+            Operation::Restart => {
+                let ended = exit(&api.get(name).await.unwrap());
+                assert_eq!((ended.reason(), ended.signal, ended.attempt), (ExitReason::Signaled, 9, 1));
+            }
+            Operation::Probe => self.is_untouched(api).await,
+            Operation::Hooks => {
+                self.ended(api, ExitReason::Exited, 0).await;
+                let log = std::fs::read_to_string(hook_log(agent)).unwrap();
+                for moment in ["pre-start", "post-stop"] {
+                    assert!(log.contains(&format!("{moment} {name} 1\n")), "{log}");
+                }
+            }
+        }
+    }
+
+    /// What must hold though something of the operation has failed: a container that was not asked to end has not, and limits are those that are told.
+    pub(crate) async fn is_spared(&self, api: &Api) {
+        match self.operation {
+            Operation::Resize => {
+                let status = api.get(&self.name).await.unwrap().status.unwrap();
+                let told = status.effective.unwrap().memory.unwrap().max_bytes.unwrap();
+                assert_eq!(self.memory_limit(api).await, told.to_string());
+                self.is_untouched(api).await;
+            }
+            Operation::Freeze | Operation::Thaw | Operation::Probe => self.is_untouched(api).await,
+            Operation::Create
+            | Operation::Run
+            | Operation::Start
+            | Operation::Stop
+            | Operation::Kill
+            | Operation::Delete
+            | Operation::Ephemeral
+            | Operation::Batch
+            | Operation::Reserve
+            | Operation::Draw
+            | Operation::Release
+            | Operation::Restart
+            | Operation::Hooks => {}
+        }
+    }
+
+    /// As the kernel has it.
+    async fn memory_limit(&self, api: &Api) -> String {
+        let name = &self.name;
+        let v2 = api.cgroup_value(name, "memory.max").await;
+        let value = v2.or(api.cgroup_value(name, "memory.limit_in_bytes").await);
+        value.unwrap().value.trim().to_owned()
+    }
+
+    async fn is_untouched(&self, api: &Api) {
+        let status = api.get(&self.name).await.unwrap().status.unwrap();
+        assert_eq!((Some(status.pid), status.attempt), (self.before, 1));
+    }
+
+    async fn ended(&self, api: &Api, why: ExitReason, signal: i32) {
+        let container = api.get(&self.name).await.unwrap();
+        let ended = exit(&container);
+        assert_eq!((state(&container), ended.reason(), ended.signal), (ContainerState::Stopped, why, signal));
+        assert!(why != ExitReason::Exited || ended.code == 7, "{ended:?}");
+        assert_eq!(ended.attempt, 1);
+    }
+
+    /// Places that are left in the reservation, if there is one.
+    async fn free(&self, api: &Api) -> Option<u32> {
+        let request = GetReservationRequest { name: self.name.clone() };
+        let found = api.reservations.clone().get_reservation(request).await.ok()?;
+        Some(found.into_inner().reservation.unwrap().free_containers)
+    }
+}
