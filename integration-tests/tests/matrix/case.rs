@@ -71,7 +71,12 @@ impl Case {
             | Operation::Reserve
             | Operation::Hooks => {}
             Operation::Start => drop(api.create(name, sleeps()).await.unwrap()),
-            Operation::Resize | Operation::Freeze | Operation::Stop | Operation::Kill | Operation::Delete => {
+            Operation::Resize
+            | Operation::Freeze
+            | Operation::Stop
+            | Operation::Kill
+            | Operation::Delete
+            | Operation::Exec => {
                 self.run(api, sleeps()).await;
             }
             Operation::Thaw => {
@@ -80,8 +85,11 @@ impl Case {
             }
             Operation::Draw | Operation::Release => self.reserve(api).await.unwrap(),
             Operation::Restart => {
-                let restart =
-                    Some(RestartPolicy { mode: RestartMode::OnFailure.into(), delay: millis(0), ..Default::default() });
+                let restart = Some(RestartPolicy {
+                    mode: RestartMode::OnFailure.into(),
+                    delay: millis(100),
+                    ..Default::default()
+                });
                 self.run(api, ContainerSpec { restart, ..sleeps() }).await;
             }
             Operation::Probe => {
@@ -152,7 +160,23 @@ impl Case {
                 self.ready(api).await
             }
             Operation::Hooks => self.run_hooked(api).await,
+            Operation::Exec => {
+                let answer = self.exec(api, "echo once >>/tmp/execs; echo done", &request_id).await?;
+                if answer == b"done\n" { Ok(()) } else { Err(Status::internal(format!("it said {answer:?}"))) }
+            }
         }
+    }
+
+    /// What a command in the container prints.
+    pub(crate) async fn exec(&self, api: &Api, text: &str, request_id: &str) -> Result<Vec<u8>, Status> {
+        let command = ["sh", "-c", text].map(ToOwned::to_owned).to_vec();
+        let request = RunExecRequest {
+            container: self.name.clone(),
+            spec: Some(ExecSpec { command, ..Default::default() }),
+            request_id: request_id.to_owned(),
+            ..Default::default()
+        };
+        Ok(api.execs.clone().run_exec(request).await?.into_inner().stdout)
     }
 
     async fn kill(&self, api: &Api) -> Result<(), Status> {

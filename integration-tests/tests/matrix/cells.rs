@@ -101,6 +101,9 @@ async fn a_supervisor_or_an_init_that_is_killed_meanwhile_is_told_and_leaves_not
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_cannot_write_takes_nothing_new_and_goes_on_by_itself() {
     let blows = |of: &Boundaries, random: &mut StdRng| {
+        if !of.operation.is_stored() {
+            return Vec::new();
+        }
         let mut blows = vec![Blow::Broken(Errno::EIO)];
         for (errno, kinds) in [(Errno::ENOSPC, WRITES), (Errno::EIO, WRITES), (Errno::EIO, SYNCS), (Errno::EROFS, ALL)]
         {
@@ -191,7 +194,7 @@ async fn baselines() -> Vec<Boundaries> {
         }
         let [everywhere, store, elsewhere] = numbers;
         // Were the store's calls not seen, all of this would be a play.
-        assert!(store > 3, "{operation:?}: {store} boundaries of the store");
+        assert!(!operation.is_stored() || store > 3, "{operation:?}: {store} boundaries of the store");
         found.push(Boundaries { operation, everywhere, store, elsewhere });
     }
     found

@@ -30,9 +30,11 @@ pub(crate) enum Operation {
     Restart,
     Probe,
     Hooks,
+    /// A command in a container, from the call to its answer.
+    Exec,
 }
 
-pub(crate) const ALL: [Operation; 17] = [
+pub(crate) const ALL: [Operation; 18] = [
     Operation::Create,
     Operation::Run,
     Operation::Start,
@@ -50,9 +52,15 @@ pub(crate) const ALL: [Operation; 17] = [
     Operation::Restart,
     Operation::Probe,
     Operation::Hooks,
+    Operation::Exec,
 ];
 
 impl Operation {
+    /// Whether the store has to do with it. The agent keeps nothing of an exec session.
+    pub(crate) fn is_stored(self) -> bool {
+        self != Self::Exec
+    }
+
     /// Whether a container runs before it.
     pub(crate) fn begins_with_a_container(self) -> bool {
         match self {
@@ -63,7 +71,8 @@ impl Operation {
             | Self::Kill
             | Self::Delete
             | Self::Restart
-            | Self::Probe => true,
+            | Self::Probe
+            | Self::Exec => true,
             Self::Create
             | Self::Run
             | Self::Start

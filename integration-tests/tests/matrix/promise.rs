@@ -44,6 +44,11 @@ impl Case {
                 assert_eq!((ended.reason(), ended.signal, ended.attempt), (ExitReason::Signaled, 9, 1));
             }
             Operation::Probe => self.is_untouched(api).await,
+            Operation::Exec => {
+                // However often it was asked for.
+                assert_eq!(self.exec(api, "cat /tmp/execs", "").await.unwrap(), b"once\n");
+                self.is_untouched(api).await;
+            }
             Operation::Hooks => {
                 self.ended(api, ExitReason::Exited, 0).await;
                 let log = std::fs::read_to_string(hook_log(agent)).unwrap();
@@ -63,7 +68,7 @@ impl Case {
                 assert_eq!(self.memory_limit(api).await, told.to_string());
                 self.is_untouched(api).await;
             }
-            Operation::Freeze | Operation::Thaw | Operation::Probe => self.is_untouched(api).await,
+            Operation::Freeze | Operation::Thaw | Operation::Probe | Operation::Exec => self.is_untouched(api).await,
             Operation::Create
             | Operation::Run
             | Operation::Start
