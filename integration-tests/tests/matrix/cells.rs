@@ -209,7 +209,7 @@ async fn work(worker: usize, cells: Arc<Vec<Cell>>, next: Arc<AtomicUsize>, tabl
         // No other test of this machine has it: supervisors are looked for by it.
         let name = format!("m{}-{worker}-{operation:?}-{number}", std::process::id()).to_lowercase();
         let struck = tokio::spawn(async move {
-            let outcome = strike(&mut node, operation, blow, name).await;
+            let outcome = Box::pin(strike(&mut node, operation, blow, name)).await;
             (node, outcome)
         });
         match struck.await {
