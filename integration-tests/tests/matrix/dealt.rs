@@ -83,7 +83,7 @@ async fn agent_and(node: &mut Node, case: &Case, api: &Api, victim: Victim, numb
     briefly(case, api).await;
     node.fault.settled().await;
     node.agent.kill();
-    // It may have ended by what was asked.
+    // It may have ended by what was asked, a moment ago: too short for its PID to be another's.
     let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     node.fault.disarm();
     node.agent.resume().await;

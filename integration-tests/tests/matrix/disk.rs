@@ -10,6 +10,7 @@ use tweendeck_integration_tests::agent::{Agent, reach};
 use tweendeck_integration_tests::alone::alone;
 use tweendeck_integration_tests::api::{assert_refused, exit, reason, spec, state};
 use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_integration_tests::kernel;
 use tweendeck_integration_tests::process::Process;
 use tweendeck_proto::v1::*;
 
@@ -197,5 +198,9 @@ async fn a_disk_that_is_full_when_an_agent_dies_and_the_next_one_starts_loses_no
     agent.stop();
     std::fs::remove_dir_all(agent.state_dir().join("containers")).unwrap();
     drop(disk);
+    // The kernel frees a loop device on its own time, when the last supervisor has closed its log.
+    let image = agent.directory().join("disk").to_string_lossy().into_owned();
+    let is_free = || async { (!kernel::loop_devices().contains(&image)).then_some(()) };
+    eventually_async("the disk is nobody's", is_free).await;
     println!("CRASH full disk (ext4) | an end, a death and a start on it | 3 cells converged");
 }
