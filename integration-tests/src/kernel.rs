@@ -28,6 +28,17 @@ pub fn snapshot() -> Snapshot {
     }
 }
 
+/// Whether the kernel is of that release or a later one.
+///
+/// # Panics
+/// If the kernel does not say which it is.
+#[must_use]
+pub fn is_at_least(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("osrelease");
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse::<u32>().ok());
+    (numbers.next().flatten(), numbers.next().flatten()) >= (Some(major), Some(minor))
+}
+
 impl Snapshot {
     /// What is here and not in an earlier snapshot.
     #[must_use]

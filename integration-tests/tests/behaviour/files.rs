@@ -17,6 +17,19 @@ use tweendeck_integration_tests::{kernel, tools};
 use tweendeck_proto::v1::write_files_request::Item;
 use tweendeck_proto::v1::*;
 
+/// What sets an attribute of the file that is copied; nothing where a tmpfs, which it is copied to, has none of that kind (before Linux 6.6).
+const ATTRIBUTE: &str = r#"
+import errno, os, tempfile
+try:
+    with tempfile.TemporaryFile(dir="/dev/shm") as probe:
+        os.setxattr(probe.fileno(), "user.a", b"")
+except OSError as error:
+    if error.errno != errno.EOPNOTSUPP:
+        raise
+else:
+    os.setxattr("d/file", "user.a", b"value")
+"#;
+
 /// A tree with something of everything that a copy keeps.
 fn sample(root: &Path) {
     let at = |name: &str| root.join(name);
@@ -35,7 +48,7 @@ fn sample(root: &Path) {
     fs::set_permissions(at("d/file"), Permissions::from_mode(0o4750)).unwrap();
     for line in [
         "mkfifo d/fifo",
-        "python3 -c 'import os; os.setxattr(\"d/file\", \"user.a\", b\"value\")'",
+        format!("python3 -c '{ATTRIBUTE}'").as_str(),
         "touch -h -d 2001-02-03T04:05:06.123456789Z d/file d/link d/sub",
     ] {
         let done = Command::new("sh").args(["-c", line]).current_dir(root).status().unwrap();
@@ -45,7 +58,7 @@ fn sample(root: &Path) {
 
 /// What of a tree must be the same after a copy, by another's eyes.
 fn picture(root: &Path) -> String {
-    let text = "find . -printf '%p %y %m %U %G %n %s %l\\n' | sort; find . ! -type l -type f -exec md5sum {} + | sort; stat -c '%n %y' file link sub; python3 -c 'import os; print(os.getxattr(\"file\", \"user.a\"))'";
+    let text = "find . -printf '%p %y %m %U %G %n %s %l\\n' | sort; find . ! -type l -type f -exec md5sum {} + | sort; stat -c '%n %y' file link sub; python3 -c 'import os; print([(name, os.getxattr(\"file\", name)) for name in os.listxattr(\"file\")])'";
     let output = Command::new("sh").args(["-c", text]).current_dir(root.join("d")).output().unwrap();
     assert!(output.status.success());
     // The size of a directory is its file system's business.
@@ -447,7 +460,11 @@ async fn whoever_leaves_in_the_middle_leaves_nothing() {
     let pid = eventually("it copies", || copiers(&agent).first().copied());
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_refused(call.await.unwrap(), Code::Aborted, "COPY_CUT_OFF");
-    assert_eq!(names(&scratch), [""; 0]);
+    // Where a file without a name cannot be given one, nobody is left who would remove what it was made under (docs/files.md).
+    for left in names(&scratch) {
+        assert!(left.starts_with(".tweendeck-") && !kernel::is_at_least(6, 10), "{left}");
+        fs::remove_file(scratch.join(left)).unwrap();
+    }
 
     // The agent.
     let (sender, call) = begin(&api, header("web", "/scratch"));

@@ -65,12 +65,13 @@ async fn what_fails_is_started_again_as_often_as_was_asked_and_a_wait_waits_for_
 async fn the_time_to_wait_goes_on_while_the_agent_is_dead_and_a_stop_ends_it() {
     let mut agent = Agent::start().await;
     let api = agent.api().await;
-    api.run("slow", ContainerSpec { restart: again(RestartMode::Always, 0, 2000), ..script("exit 1") }).await.unwrap();
     let far = ContainerSpec { restart: again(RestartMode::Always, 0, 600_000), ..script("exit 1") };
     for name in ["stopped", "deleted", "started"] {
         api.run(name, far.clone()).await.unwrap();
         until(&api, name, ContainerState::Restarting).await;
     }
+    // The last: the agent has to be killed while it waits.
+    api.run("slow", ContainerSpec { restart: again(RestartMode::Always, 0, 4000), ..script("exit 1") }).await.unwrap();
     let waiting = until(&api, "slow", ContainerState::Restarting).await;
     let ended = SystemTime::try_from(exit(&waiting).end_time.unwrap()).unwrap();
     agent.kill();
@@ -82,7 +83,7 @@ async fn the_time_to_wait_goes_on_while_the_agent_is_dead_and_a_stop_ends_it() {
     })
     .await;
     let waited = SystemTime::try_from(started).unwrap().duration_since(ended).unwrap();
-    assert!(waited >= Duration::from_millis(1600), "{waited:?}");
+    assert!(waited >= Duration::from_millis(3200), "{waited:?}");
     let stopped = api.stop("stopped", Duration::ZERO).await.unwrap();
     assert_eq!(state(&stopped), ContainerState::Stopped);
     assert_eq!(stopped.status.unwrap().next_start_time, None);
