@@ -151,6 +151,17 @@ impl Agent {
         }
     }
 
+    /// Does something without an end of its own; `None` when the time that the user allows is over.
+    pub(crate) async fn while_allowed<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<Option<T>, Failure> {
+        match self.timeout {
+            None => work.await.map(Some),
+            Some(limit) => timeout(limit, work).await.map_or(Ok(None), |done| done.map(Some)),
+        }
+    }
+
     /// Opens a log. It is not tried again: whoever reads it knows where to go on.
     pub(crate) async fn log(&self, request: StreamLogRequest) -> Result<Streaming<StreamLogResponse>, Status> {
         let client = LogServiceClient::new(self.channel.clone());

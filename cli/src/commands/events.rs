@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use tokio::time::timeout;
 use tonic::Status;
 use tweendeck_proto::v1::event::Subject;
 use tweendeck_proto::v1::watch_events_response::Item;
@@ -11,13 +10,13 @@ use tweendeck_proto::v1::{
     Event, EventFilter, EventKind, Gap, ListEventsRequest, WatchEventsRequest, WatchEventsResponse,
 };
 
+use super::following::Following;
 use super::interrupts::Interrupts;
-use crate::agent::{Agent, Backoff, is_passing};
+use crate::agent::Agent;
 use crate::args::{EventsArgs, spelled};
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::{Printer, moment_with_millis, notice, or_dash, printable, word};
-use crate::refusal;
 
 /// Events in a page.
 const PAGE: i32 = 1000;
@@ -69,11 +68,11 @@ async fn list(mut request: ListEventsRequest, agent: &Agent, out: &mut Printer) 
 }
 
 async fn follow(request: WatchEventsRequest, agent: &Agent, out: &mut Printer) -> Result<(), Failure> {
-    let mut watch = Watch { agent, request, established: false, told: false, backoff: Backoff::default() };
+    let mut watch = Watch { agent, request, following: Following::default() };
     let mut interrupts = Interrupts::listen()?;
     tokio::select! { biased;
         _ = interrupts.next() => {}
-        result = watch.follow_for_as_long_as_allowed(out) => result?,
+        result = agent.while_allowed(watch.follow(out)) => drop(result?),
     }
     if !out.is_closed() && !out.is_json() {
         notice(format!("to go on from here: the same with --resume {}", printable(&watch.request.resume_token)));
@@ -86,27 +85,16 @@ struct Watch<'a> {
     agent: &'a Agent,
     /// The next request; its token is that of the last item.
     request: WatchEventsRequest,
-    /// There was an agent at some time, so that it is worth waiting for.
-    established: bool,
-    /// The present outage has been told of.
-    told: bool,
-    backoff: Backoff,
+    following: Following,
 }
 
 impl Watch<'_> {
-    async fn follow_for_as_long_as_allowed(&mut self, out: &mut Printer) -> Result<(), Failure> {
-        match self.agent.timeout() {
-            None => self.follow(out).await,
-            Some(limit) => timeout(limit, self.follow(out)).await.unwrap_or(Ok(())),
-        }
-    }
-
     /// Prints events until nobody reads them, or the agent refuses.
     async fn follow(&mut self, out: &mut Printer) -> Result<(), Failure> {
         while !out.is_closed() {
             let lost = match self.agent.watch_events(self.request.clone()).await {
                 Ok(mut items) => {
-                    self.established = true;
+                    self.following.opened();
                     loop {
                         match items.message().await {
                             Ok(Some(response)) => self.print(response, out)?,
@@ -120,35 +108,19 @@ impl Watch<'_> {
                 }
                 Err(status) => status,
             };
-            self.survive(lost).await?;
+            self.following.survive(self.agent, lost, "").await?;
         }
         Ok(())
     }
 
     fn print(&mut self, response: WatchEventsResponse, out: &mut Printer) -> Result<(), Failure> {
-        self.told = false;
-        self.backoff = Backoff::default();
+        self.following.heard();
         out.item(&response, |response| match response.item.as_ref()? {
             Item::Event(event) => Some(line(event)),
             Item::Gap(gap) => Some(missing(gap)),
             Item::Bookmark(_) => None,
         })?;
         self.request.resume_token = response.resume_token;
-        Ok(())
-    }
-
-    /// Waits before the next attempt, if there should be one.
-    async fn survive(&mut self, lost: Status) -> Result<(), Failure> {
-        let worth_it = self.established && is_passing(&lost);
-        let failure = self.agent.failure(lost);
-        if !worth_it {
-            return Err(failure);
-        }
-        if !self.told {
-            self.told = true;
-            notice(format!("{}; trying again until it is back", refusal::sentence(&failure)));
-        }
-        self.backoff.pause().await;
         Ok(())
     }
 }

@@ -1,17 +1,16 @@
 //! `logs`: what a container wrote, byte by byte, across restarts of the agent.
 
-use tokio::time::timeout;
 use tonic::Status;
 use tweendeck_proto::v1::log_entry::Item;
 use tweendeck_proto::v1::{LogDropReason, LogEntry, LogStream, StreamLogRequest, StreamLogResponse};
 
+use super::following::Following;
 use super::interrupts::Interrupts;
-use crate::agent::{Agent, Backoff, is_passing};
+use crate::agent::Agent;
 use crate::args::LogsArgs;
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::{Printer, moment, notice, printable};
-use crate::refusal;
 
 pub(super) async fn run(args: LogsArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
     let streams = args.stream.iter().map(|stream| LogStream::from(*stream).into()).collect();
@@ -27,11 +26,11 @@ pub(super) async fn run(args: LogsArgs, agent: &Agent, out: &mut Printer) -> Res
         wait: args.wait,
     };
     let screen = Screen { errors: Printer::stderr(), timestamps: args.timestamps, within: Vec::new() };
-    let mut reading = Reading { agent, request, screen, established: false, told: false, backoff: Backoff::default() };
+    let mut reading = Reading { agent, request, screen, following: Following::default() };
     let mut interrupts = Interrupts::listen()?;
     let ended = tokio::select! { biased;
         _ = interrupts.next() => false,
-        result = reading.read_for_as_long_as_allowed(out) => result?,
+        result = agent.while_allowed(reading.read(out)) => result?.is_some(),
     };
     if !ended && !out.is_closed() && !out.is_json() {
         reading.say_how_to_resume();
@@ -45,26 +44,14 @@ struct Reading<'a> {
     /// The next request; its cursor is that of the last message.
     request: StreamLogRequest,
     screen: Screen,
-    /// There was an agent at some time, so that it is worth waiting for.
-    established: bool,
-    /// The present outage has been told of.
-    told: bool,
-    backoff: Backoff,
+    following: Following,
 }
 
 impl Reading<'_> {
-    /// Whether the log came to its end.
-    async fn read_for_as_long_as_allowed(&mut self, out: &mut Printer) -> Result<bool, Failure> {
-        match self.agent.timeout() {
-            None => self.read(out).await.map(|()| true),
-            Some(limit) => timeout(limit, self.read(out)).await.map_or(Ok(false), |read| read.map(|()| true)),
-        }
-    }
-
     /// Prints until the end, or until nobody reads, or until the agent refuses.
     async fn read(&mut self, out: &mut Printer) -> Result<(), Failure> {
         while let Err(lost) = self.read_once(out).await? {
-            self.survive(lost).await?;
+            self.following.survive(self.agent, lost, "").await?;
         }
         Ok(())
     }
@@ -75,7 +62,7 @@ impl Reading<'_> {
             Ok(messages) => messages,
             Err(status) => return Ok(Err(status)),
         };
-        self.established = true;
+        self.following.opened();
         while !out.is_closed() {
             match messages.message().await {
                 Ok(Some(message)) => self.print(message, out)?,
@@ -87,8 +74,7 @@ impl Reading<'_> {
     }
 
     fn print(&mut self, message: StreamLogResponse, out: &mut Printer) -> Result<(), Failure> {
-        self.told = false;
-        self.backoff = Backoff::default();
+        self.following.heard();
         if out.is_json() {
             out.item(&message, |_| None::<String>)?;
         } else {
@@ -97,21 +83,6 @@ impl Reading<'_> {
         self.request.cursor = message.cursor;
         // The cursor says it from here on.
         self.request.tail = None;
-        Ok(())
-    }
-
-    /// Waits before the next attempt, if there should be one.
-    async fn survive(&mut self, lost: Status) -> Result<(), Failure> {
-        let worth_it = self.established && is_passing(&lost);
-        let failure = self.agent.failure(lost);
-        if !worth_it {
-            return Err(failure);
-        }
-        if !self.told {
-            self.told = true;
-            notice(format!("{}; trying again until it is back", refusal::sentence(&failure)));
-        }
-        self.backoff.pause().await;
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod each;
 mod events;
 mod exec;
 mod execs;
+mod following;
 mod foreground;
 mod info;
 mod interrupts;

@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use tokio::time::timeout;
 use tonic::Status;
 use tweendeck_proto::v1::watch_containers_response::Item;
 use tweendeck_proto::v1::{
     Container, ContainerState, ExitStatus, WatchContainersRequest, WatchContainersResponse, WatchMode,
 };
 
+use super::following::Following;
 use super::interrupts::Interrupts;
-use crate::agent::{Agent, Backoff, is_passing};
+use crate::agent::Agent;
 use crate::args::WatchArgs;
 use crate::exit;
 use crate::failure::Failure;
 use crate::output::{Printer, moment_with_millis, notice, or_dash, printable, word};
-use crate::refusal;
 
 pub(super) async fn run(args: WatchArgs, agent: &Agent, out: &mut Printer) -> Result<u8, Failure> {
     let mode = if args.changes_only { WatchMode::ChangesOnly } else { WatchMode::Unspecified };
@@ -25,11 +24,11 @@ pub(super) async fn run(args: WatchArgs, agent: &Agent, out: &mut Printer) -> Re
     let label_selector = BTreeMap::from_iter(args.label);
     let request =
         WatchContainersRequest { resume_token, mode: mode.into(), name, label_selector, states, ..Default::default() };
-    let mut watch = Watch { agent, request, established: false, told: false, backoff: Backoff::default() };
+    let mut watch = Watch { agent, request, following: Following::default() };
     let mut interrupts = Interrupts::listen()?;
     tokio::select! { biased;
         _ = interrupts.next() => {}
-        result = watch.follow_for_as_long_as_allowed(out) => result?,
+        result = agent.while_allowed(watch.follow(out)) => drop(result?),
     }
     if !out.is_closed() && !out.is_json() {
         watch.say_how_to_resume();
@@ -42,26 +41,17 @@ struct Watch<'a> {
     agent: &'a Agent,
     /// The next request; its token is that of the last item.
     request: WatchContainersRequest,
-    /// There was an agent at some time, so that it is worth waiting for.
-    established: bool,
-    /// The present outage has been told of.
-    told: bool,
-    backoff: Backoff,
+    following: Following,
 }
 
 impl Watch<'_> {
-    async fn follow_for_as_long_as_allowed(&mut self, out: &mut Printer) -> Result<(), Failure> {
-        match self.agent.timeout() {
-            None => self.follow(out).await,
-            Some(limit) => timeout(limit, self.follow(out)).await.unwrap_or(Ok(())),
-        }
-    }
-
     /// Prints items until nobody reads them, or the agent refuses.
     async fn follow(&mut self, out: &mut Printer) -> Result<(), Failure> {
         while !out.is_closed() {
             if let Err(lost) = self.follow_once(out).await? {
-                self.survive(lost).await?;
+                // Without a token there is nothing to go on behind: what happens until the agent is back is not seen.
+                let loss = if self.request.resume_token.is_empty() { ", changes until then are missed" } else { "" };
+                self.following.survive(self.agent, lost, loss).await?;
             }
         }
         Ok(())
@@ -73,7 +63,7 @@ impl Watch<'_> {
             Ok(items) => items,
             Err(status) => return Ok(Err(status)),
         };
-        self.established = true;
+        self.following.opened();
         while !out.is_closed() {
             match items.message().await {
                 Ok(Some(response)) => self.print(response, out)?,
@@ -86,27 +76,9 @@ impl Watch<'_> {
     }
 
     fn print(&mut self, response: WatchContainersResponse, out: &mut Printer) -> Result<(), Failure> {
-        self.told = false;
-        self.backoff = Backoff::default();
+        self.following.heard();
         out.item(&response, line)?;
         self.request.resume_token = response.resume_token;
-        Ok(())
-    }
-
-    /// Waits before the next attempt, if there should be one.
-    async fn survive(&mut self, lost: Status) -> Result<(), Failure> {
-        let worth_it = self.established && is_passing(&lost);
-        let failure = self.agent.failure(lost);
-        if !worth_it {
-            return Err(failure);
-        }
-        if !self.told {
-            self.told = true;
-            // Without a token there is nothing to go on behind: what happens until the agent is back is not seen.
-            let hole = if self.request.resume_token.is_empty() { ", changes until then are missed" } else { "" };
-            notice(format!("{}; trying again until it is back{hole}", refusal::sentence(&failure)));
-        }
-        self.backoff.pause().await;
         Ok(())
     }
 

@@ -202,6 +202,9 @@ impl<'a> Talk<'a> {
                 },
                 Err(status) => status,
             };
+            if since.is_none() {
+                backoff = Backoff::default();
+            }
             let first = *since.get_or_insert_with(Instant::now);
             if !is_passing(&broken) || first.elapsed() >= PATIENCE {
                 return Err(self.agent.failure(broken));
