@@ -36,7 +36,11 @@ impl Group {
 
     /// Runs a script in it.
     fn run(&self, script: &str) -> Child {
-        let path = self.cgroup.path().to_owned();
+        Self::run_in(&self.cgroup, script)
+    }
+
+    fn run_in(cgroup: &Cgroup, script: &str) -> Child {
+        let path = cgroup.path();
         let mounts: Vec<String> = std::fs::read_to_string("/proc/self/mountinfo")
             .unwrap()
             .lines()
@@ -77,6 +81,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        self.cgroup.kill_all().unwrap();
         self.cgroup.remove().unwrap();
         assert!(cgroup::remove_if_empty(&self.hierarchies, &self.parent).unwrap());
     }
@@ -105,6 +110,33 @@ fn what_is_frozen_gets_no_cpu_time_and_goes_on_when_thawed() {
         }
         group.cgroup.kill_once().unwrap();
         assert_eq!(busy.wait().unwrap().signal(), Some(9));
+    }
+}
+
+/// A cgroup of v2 is told to be frozen when all below it are, whatever runs in itself, until one of those stops too.
+#[test]
+fn what_has_processes_and_cgroups_below_it_is_frozen_when_all_have_stopped() {
+    for group in Group::each("both") {
+        let below = cgroup::open(&group.hierarchies, &format!("{}/below", group.cgroup.path())).unwrap();
+        below.create().unwrap();
+        let mut busy = group.run("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do while :; do :; done & done; wait");
+        let mut sleeper = Group::run_in(&below, "exec sleep 1000");
+        group.wait_for(14);
+        for _ in 0..50 {
+            group.cgroup.freeze(PATIENCE).unwrap();
+            let before = group.ticks();
+            for _ in 0..20 {
+                assert_eq!(group.cgroup.freezer().unwrap(), Freezer::Frozen, "{}", group.hierarchies.version());
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            assert_eq!(group.ticks(), before, "{}", group.hierarchies.version());
+            group.cgroup.thaw().unwrap();
+        }
+        group.cgroup.kill_once().unwrap();
+        for child in [&mut busy, &mut sleeper] {
+            assert_eq!(child.wait().unwrap().signal(), Some(9));
+        }
+        below.remove().unwrap();
     }
 }
 

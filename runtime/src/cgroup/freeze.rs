@@ -17,7 +17,7 @@ use super::{Cgroup, CgroupError, file};
 const THAW: Duration = Duration::from_secs(1);
 /// Between two looks: without an announcement, first and last; with one, which might be missed.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(20));
-const LOOK_ANNOUNCED: Duration = Duration::from_millis(100);
+const LOOK_ANNOUNCED: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(100));
 /// After so many looks on v1 everything is thawed for a moment: two processes that wait for one another may be past that point the next time.
 const LOOKS_UNTIL_ANEW: u32 = 32;
 
@@ -88,10 +88,8 @@ impl Freezing {
     /// How long to wait until the next look, if nothing becomes ready before.
     #[must_use]
     pub fn recheck(&self) -> Duration {
-        match self.event {
-            Some(_) => LOOK_ANNOUNCED,
-            None => LOOK.0.saturating_mul(self.looks).clamp(LOOK.0, LOOK.1),
-        }
+        let (first, last) = if self.event.is_some() { LOOK_ANNOUNCED } else { LOOK };
+        first.saturating_mul(self.looks).clamp(first, last)
     }
 
     /// Looks how far it is, and helps it along. `false`: not there yet.

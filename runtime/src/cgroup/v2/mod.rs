@@ -7,7 +7,7 @@ pub(super) mod stats;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -34,6 +34,12 @@ impl V2 {
         let directory = mount.join(path);
         let base = mount.join(base);
         Self { mount: mount.to_owned(), base, path: path.to_owned(), directory, controllers, opened: OnceLock::new() }
+    }
+
+    /// Whether there are cgroups below it.
+    fn has_below(&self) -> Result<bool, CgroupError> {
+        let stat = file::read(&self.directory, "cgroup.stat")?;
+        Ok(file::keyed(&stat, "nr_descendants").is_some_and(|below| below > 0))
     }
 
     fn has(&self, controller: Controller) -> bool {
@@ -68,6 +74,16 @@ impl V2 {
 /// What every container has, because its use is counted. The other controllers cost something in every group, and come when a limit needs them,
 /// also while the container runs.
 const ALWAYS: [Controller; 4] = [Controller::Cpu, Controller::Memory, Controller::Pids, Controller::Io];
+
+/// Whether a thread of these processes runs or waits for a CPU. What is to be frozen is woken for that, and stops before it comes out of the kernel.
+fn any_wants_cpu(processes: &[i32]) -> bool {
+    let runs = |stat: &str| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R'));
+    processes.iter().any(|pid| {
+        // One that is not there any more, or whose PID is in another namespace (0), has stopped in any case or cannot be looked at.
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        threads.into_iter().any(|thread| fs::read_to_string(thread.path().join("stat")).is_ok_and(|stat| runs(&stat)))
+    })
+}
 
 impl Backend for V2 {
     fn create(&self) -> Result<Made, CgroupError> {
@@ -153,9 +169,18 @@ impl Backend for V2 {
         let Some(freeze) = file::read_optional(&self.directory, "cgroup.freeze")? else {
             return Ok(None);
         };
-        let events = file::read(&self.directory, "cgroup.events")?;
-        let state = Freezer::from_files(&freeze, &events);
-        state.map(Some).ok_or_else(|| file::malformed(self.directory.join("cgroup.events"), &events))
+        let told = || {
+            let events = file::read(&self.directory, "cgroup.events")?;
+            let state = Freezer::from_files(&freeze, &events);
+            state.ok_or_else(|| file::malformed(self.directory.join("cgroup.events"), &events))
+        };
+        let state = told()?;
+        if state != Freezer::Frozen || !self.has_below()? {
+            return Ok(Some(state));
+        }
+        // With cgroups below it, it is told to be frozen when those are, until the first process of its own stops (cgroup_propagate_frozen() in the
+        // kernel's cgroup/freezer.c looks at what is below and at nothing else).
+        Ok(Some(if any_wants_cpu(&self.processes()?) { Freezer::Freezing } else { told()? }))
     }
 
     fn freezer_event(&self) -> Result<Option<File>, CgroupError> {

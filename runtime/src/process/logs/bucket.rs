@@ -15,6 +15,8 @@ pub(super) struct Bucket {
     rate: u64,
     burst: u64,
     held: u64,
+    /// What has come in of the next byte, in 1/10⁹ of it: bytes a second times nanoseconds. Less than a byte.
+    part: u128,
     /// Up to when it was filled.
     at: Instant,
 }
@@ -23,19 +25,16 @@ impl Bucket {
     /// A full one.
     pub(super) fn new(rate: LogRate, now: Instant) -> Self {
         let (rate, burst) = (rate.bytes_per_second.max(1), rate.burst_bytes.max(1));
-        Self { rate, burst, held: burst, at: now }
+        Self { rate, burst, held: burst, part: 0, at: now }
     }
 
     /// How many bytes there are.
     pub(super) fn held(&mut self, now: Instant) -> u64 {
         let elapsed = now.saturating_duration_since(self.at).as_nanos();
-        let more = u64::try_from(elapsed.saturating_mul(u128::from(self.rate)) / SECOND).unwrap_or(u64::MAX);
-        if more > 0 {
-            self.held = self.held.saturating_add(more).min(self.burst);
-            // What is less than a byte's time stays for the next.
-            let used = u128::from(more) * SECOND / u128::from(self.rate);
-            self.at += Duration::from_nanos(u64::try_from(used).unwrap_or(u64::MAX));
-        }
+        let came = elapsed.saturating_mul(u128::from(self.rate)).saturating_add(self.part);
+        self.held = self.held.saturating_add(u64::try_from(came / SECOND).unwrap_or(u64::MAX)).min(self.burst);
+        self.part = came % SECOND;
+        self.at = self.at.max(now);
         self.held
     }
 
@@ -52,9 +51,8 @@ impl Bucket {
     /// How long until it has so many.
     pub(super) fn until(&mut self, bytes: u64, now: Instant) -> Duration {
         let missing = bytes.min(self.burst).saturating_sub(self.held(now));
-        let nanos = (u128::from(missing) * SECOND).div_ceil(u128::from(self.rate));
-        let since = now.saturating_duration_since(self.at);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)).saturating_sub(since)
+        let nanos = (u128::from(missing) * SECOND).saturating_sub(self.part).div_ceil(u128::from(self.rate));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
 
