@@ -24,6 +24,7 @@ fn main() -> anyhow::Result<()> {
         // What few containers have takes no room in the others.
         .boxed(".tweendeck.v1.ContainerSpec.probes")
         .boxed(".tweendeck.v1.ContainerStatus.health")
+        .boxed(".tweendeck.v1.ContainerStatus.limit_drift")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 pub mod adoption;
 pub mod allocation;
+pub mod audit;
 pub mod blocking;
 pub mod causes;
 pub mod clock;

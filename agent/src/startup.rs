@@ -34,7 +34,7 @@ use crate::notify::Notifier;
 use crate::placement::{Established, Keeper};
 use crate::registry::Registry;
 use crate::workload::{Filters, Op, Terms};
-use crate::{blocking, clock, expiry, isolation, node_info, placement, reporter, sampler, telemetry};
+use crate::{audit, blocking, clock, expiry, isolation, node_info, placement, reporter, sampler, telemetry};
 
 /// How long each part of the way down may take.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -58,6 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let Observed { info, usage, status, mut reporting } =
         observe(&config, &registry, reporter, &load, allocatable, stopping);
     expiry::start(registry.journal().clone());
+    audit::start(registry.clone(), config.limits.audit_interval, draining.clone());
     note(&registry, v1::EventKind::AgentStarted, "the agent has taken over the node").await;
     if config.etcd.is_some() {
         isolation::start(registry.clone(), status.clone(), draining.clone());

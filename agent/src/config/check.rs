@@ -253,10 +253,12 @@ impl Reader<'_> {
 
     fn limits(&mut self) -> Option<Limits> {
         let max_containers = self.small_number("limits.max_containers", 1..=100_000);
+        let audit_interval = self.duration("limits.audit_interval", 1..=3600);
         let max_log_bytes_per_file = self.number("limits.max_log_bytes_per_file", 4096..=1 << 40);
         let max_log_files = self.small_number("limits.max_log_files", 1..=100);
         Some(Limits {
             max_containers: max_containers?,
+            audit_interval: audit_interval?,
             max_log_bytes_per_file: max_log_bytes_per_file?,
             max_log_files: max_log_files?,
         })

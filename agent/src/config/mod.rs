@@ -120,6 +120,8 @@ pub struct Cgroup {
 pub struct Limits {
     /// Containers on the node.
     pub max_containers: u32,
+    /// Between two looks at whether limits still hold.
+    pub audit_interval: Duration,
     /// A container's log file is rotated at this size, bytes.
     pub max_log_bytes_per_file: u64,
     /// Rotated files kept beside the current one.

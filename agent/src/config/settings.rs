@@ -49,7 +49,7 @@ const fn setting(path: &'static str, shape: Shape, default: &'static str, help: 
 }
 
 /// All of them, in the order of the file.
-pub(super) const SETTINGS: [Setting; 33] = [
+pub(super) const SETTINGS: [Setting; 34] = [
     setting(
         "state_dir",
         Shape::Text,
@@ -131,6 +131,12 @@ pub(super) const SETTINGS: [Setting; 33] = [
         "Parent of the containers' cgroups, a path of plain names below each hierarchy's mount point; counts before placement. Default: the scope, or tweendeck",
     ),
     setting("limits.max_containers", Shape::Number, "1000", "Containers on this node, 1 to 100000"),
+    setting(
+        "limits.audit_interval",
+        Shape::Text,
+        "3s",
+        "Between two looks at whether the kernel still has the limits of a container as they were asked; what others have changed is told and brought back. 1s to 1h",
+    ),
     setting(
         "limits.max_log_bytes_per_file",
         Shape::Number,

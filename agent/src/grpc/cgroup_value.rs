@@ -11,8 +11,8 @@ use super::status::Refusal;
 use super::validate::{self, Violations};
 use crate::blocking;
 use crate::causes::causes;
-use crate::journal::{Change, Commit, Record};
-use crate::workload::CommandError;
+use crate::journal::Record;
+use crate::workload::{CgroupValue, CommandError, Op};
 
 impl Api {
     /// What the kernel has under a key.
@@ -44,26 +44,21 @@ impl Api {
         let Some(key) = parsed else {
             return Err(Refusal::Internal("a key that was neither taken nor refused".to_owned()));
         };
-        let record = self.find(&name)?.view();
-        let journal = |error| Refusal::Journal { name: name.clone(), error };
-        if let Some(request) = terms.request.clone()
-            && self.registry().journal().request(request).await.map_err(journal)?.is_some()
-        {
-            return self.in_cgroup(&record, move |cgroup| cgroup.value(&key)).await;
-        }
-        let refused = |error| Refusal::Command { name: name.clone(), error };
-        terms.precondition.check(&record).map_err(refused)?;
         if validate_only {
+            let record = self.find(&name)?.view();
+            let refused = |error| Refusal::Command { name: name.clone(), error };
+            terms.precondition.check(&record).map_err(refused)?;
             let check = move |cgroup: &Cgroup| cgroup.check_value(&key, &value).and_then(|()| cgroup.value(&key));
             return self.in_cgroup(&record, check).await;
         }
-        tracing::info!(container = name, key = key.name(), value, "a value of its cgroup is set");
-        let now = self.in_cgroup(&record, move |cgroup| cgroup.set_value(&key, &value)).await?;
-        if terms.request.is_some() {
-            let change = Change::None(Box::new((*record).clone()));
-            self.registry().journal().commit(Commit { change, request: terms.request }).await.map_err(journal)?;
+        let op = Op::SetCgroupValue(Box::new(CgroupValue { key: key.clone(), value }));
+        match self.mutate(&name, op, terms).await {
+            Ok(_) => self.in_cgroup(&self.find(&name)?.view(), move |cgroup| cgroup.value(&key)).await,
+            Err(Refusal::Command { error: CommandError::CgroupValue(error), .. }) => {
+                Err(self.refusal(&self.find(&name)?.view(), &error))
+            }
+            Err(refused) => Err(refused),
         }
-        Ok(now)
     }
 
     /// Does something with the cgroup of a container that runs.
@@ -72,29 +67,36 @@ impl Api {
         record: &Record,
         work: impl FnOnce(&Cgroup) -> Result<Value, AccessError> + Send + 'static,
     ) -> Result<Value, Refusal> {
-        let (name, state) = (record.name().to_owned(), record.state.visible());
-        let absent = |why| Refusal::Command { name: name.clone(), error: CommandError::WrongState { state, why } };
         if !record.state.is_live() {
-            return Err(absent("it does not run, so it has no cgroup"));
+            return Err(absent(record, "it does not run, so it has no cgroup"));
         }
         let host = self.registry().host().clone();
         let path = record.cgroup_path().to_owned();
-        let version = host.hierarchies.version().to_string();
         let done = blocking::run(move || work(&cgroup::open(&host.hierarchies, &path)?));
-        match done.await.map_err(|error| Refusal::Internal(error.to_string()))? {
-            Ok(value) => Ok(value),
-            Err(AccessError::Unsupported(why)) => {
+        let done = done.await.map_err(|error| Refusal::Internal(error.to_string()))?;
+        done.map_err(|error| self.refusal(record, &error))
+    }
+
+    fn refusal(&self, record: &Record, error: &AccessError) -> Refusal {
+        match error {
+            AccessError::Unsupported(why) => {
                 let violations = vec![FieldViolation::new("key", why)];
-                Err(Refusal::Unsupported { violations, controller: String::new(), cgroup_version: version })
+                let cgroup_version = self.registry().host().hierarchies.version().to_string();
+                Refusal::Unsupported { violations, controller: String::new(), cgroup_version }
             }
-            Err(error @ AccessError::ReadOnly(_)) => Err(field("key", &error)),
-            Err(error @ (AccessError::Value(_) | AccessError::Refused { .. })) => Err(field("value", &error)),
-            Err(AccessError::Cgroup(error)) if error.is_gone() => Err(absent("its cgroup is being made or removed")),
-            Err(error @ (AccessError::TooLong(_) | AccessError::Cgroup(_))) => {
-                Err(Refusal::Internal(format!("a value of the cgroup of {name:?}: {}", causes(&error))))
+            AccessError::ReadOnly(_) => field("key", error),
+            AccessError::Value(_) | AccessError::Refused { .. } => field("value", error),
+            AccessError::Cgroup(gone) if gone.is_gone() => absent(record, "its cgroup is being made or removed"),
+            AccessError::TooLong(_) | AccessError::Cgroup(_) => {
+                Refusal::Internal(format!("a value of the cgroup of {:?}: {}", record.name(), causes(error)))
             }
         }
     }
+}
+
+fn absent(record: &Record, why: &'static str) -> Refusal {
+    let error = CommandError::WrongState { state: record.state.visible(), why };
+    Refusal::Command { name: record.name().to_owned(), error }
 }
 
 fn parse(key: &str, violations: &mut Violations) -> Option<Key> {

@@ -11,6 +11,7 @@ use tweendeck_proto::{ERROR_DOMAIN, reason, state};
 use tweendeck_runtime::exec::{Reason, Refused};
 use tweendeck_runtime::files::{Cause, Failure};
 
+use crate::causes::causes;
 use crate::journal::{JournalError, RoomError};
 use crate::workload::CommandError;
 
@@ -215,6 +216,9 @@ fn command(name: &str, error: CommandError) -> Status {
             ErrorReason::ResizeFailed,
             format!("the kernel does not take the new limits of container {name:?}, the old ones hold: {why}"),
         ),
+        CommandError::CgroupValue(error) => {
+            Refusal::Internal(format!("a value of the cgroup of {name:?}: {}", causes(&error))).into()
+        }
         CommandError::Journal(error) => journal(name, error),
     }
 }

@@ -62,6 +62,7 @@ pub fn between(before: &Container, after: &Container) -> Kinds {
         (is.oom_kills > was.oom_kills).then_some(EventKind::OomKilled),
         (is.pids_max_hits > was.pids_max_hits).then_some(EventKind::PidsLimitHit),
         pressed(was, is).then_some(EventKind::Pressure),
+        drifted(was, is).then_some(EventKind::LimitDrift),
         probed(was, is),
         (resources(before) != resources(after)).then_some(EventKind::Resized),
     ]
@@ -120,6 +121,11 @@ fn ended(was: &ContainerStatus, is: &ContainerStatus) -> Option<EventKind> {
 
 fn pressed(was: &ContainerStatus, is: &ContainerStatus) -> bool {
     let count = |status: &ContainerStatus| status.pressure.iter().map(|hits| hits.count).fold(0, u64::saturating_add);
+    count(is) > count(was)
+}
+
+fn drifted(was: &ContainerStatus, is: &ContainerStatus) -> bool {
+    let count = |status: &ContainerStatus| status.limit_drift.as_ref().map_or(0, |drift| drift.count);
     count(is) > count(was)
 }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tweendeck_proto::v1;
+use tweendeck_runtime::cgroup::value::AccessError;
 use tweendeck_runtime::control::Scope;
 
+use super::value::CgroupValue;
 use crate::journal::{JournalError, Record, Request};
 
 /// A command, as it waits in the actor's channel.
@@ -54,6 +56,10 @@ pub enum Op {
     },
     /// Replace its limits.
     Resize(Box<v1::Resources>),
+    /// Write a file of its cgroup.
+    SetCgroupValue(Box<CgroupValue>),
+    /// Look whether it still has its limits, and bring them back.
+    Audit,
 }
 
 /// What must be true for a command to be carried out. Empty means anything.
@@ -125,6 +131,9 @@ pub enum CommandError {
         /// What it refused.
         why: String,
     },
+    /// A value of its cgroup could not be set.
+    #[error(transparent)]
+    CgroupValue(Arc<AccessError>),
     /// The store refused.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -263,6 +263,6 @@ fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> Contain
     observed
 }
 
-fn now_ms() -> u64 {
+pub(super) fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

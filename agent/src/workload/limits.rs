@@ -120,13 +120,17 @@ pub fn effective_resources(effective: &Effective) -> v1::Resources {
     }
 }
 
+/// A limit on CPU time, thousandths of a CPU.
+pub(super) fn millis(cpu: &Cpu) -> Option<u32> {
+    let (quota, period) = cpu.quota_us.zip(cpu.period_us)?;
+    u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok()
+}
+
 fn effective_cpu(cpu: &Cpu) -> v1::CpuResources {
-    let limit = cpu.quota_us.zip(cpu.period_us);
     let text = |list: &Option<IdList>| list.as_ref().map(ToString::to_string).unwrap_or_default();
     v1::CpuResources {
         weight: cpu.weight,
-        limit_millis: limit
-            .and_then(|(quota, period)| u32::try_from(quota.saturating_mul(1000).checked_div(period)?).ok()),
+        limit_millis: millis(cpu),
         period_us: cpu.period_us.and_then(|period| u32::try_from(period).ok()),
         burst_us: cpu.burst_us,
         idle: cpu.idle,

@@ -9,6 +9,7 @@ mod actor;
 mod attributes;
 mod command;
 pub mod devices;
+mod drift;
 mod effect;
 mod exit;
 mod fact;
@@ -17,6 +18,7 @@ mod handle;
 mod health;
 mod hooks;
 mod incidents;
+mod judge;
 mod limits;
 mod link;
 mod logs;
@@ -26,11 +28,13 @@ mod resize;
 mod restart;
 mod unpack;
 mod unstored;
+mod value;
 
 use std::sync::Arc;
 
 pub use actor::{Outlook, start};
 pub use command::{Accepted, CommandError, Op, Precondition};
+pub use drift::{DriftError, needs_audit};
 pub use exit::{exit_status, timestamp};
 pub use handle::{Handle, Terms};
 pub use incidents::triggers;
@@ -40,6 +44,7 @@ pub use logs::BURST as LOG_BURST;
 pub use namespaces::{Namespaces, Origin};
 pub(crate) use plan::ALL_CAPABILITIES;
 pub use plan::{Filters, plan};
+pub use value::CgroupValue;
 
 use crate::journal::{Journal, Record};
 

@@ -1,4 +1,4 @@
-//! Other limits for a container that exists.
+//! Other limits for a container that exists, and whatever else is written to its cgroup: one thing at a time.
 //!
 //! Of one that runs, the limits are written down first, together with those they replace; then the kernel gets them, in a task of its own, because
 //! making room for a smaller memory limit takes its time and signals must not wait for that (a second resize does, and with it what comes after it); then it is written down that it has them, or the
@@ -8,31 +8,42 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tweendeck_proto::v1;
-use tweendeck_runtime::cgroup::{self, CgroupError, Effective};
+use tweendeck_runtime::cgroup::{self, Cgroup, CgroupError, Effective};
 
 use super::actor::{Actor, ShuttingDown};
 use super::command::{Accepted, CommandError};
+use super::drift::hold_again;
 use super::limits::{effective_resources, limits};
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
 use crate::{adoption, blocking, tasks};
 
 /// How long memory may take to be reclaimed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Limits on their way to the kernel.
+/// Something on its way to the kernel.
 pub(super) struct Resizing {
     outcome: oneshot::Receiver<Outcome>,
-    caller: Option<Caller>,
+    purpose: Purpose,
+}
+
+/// What is to become of it.
+pub(super) enum Purpose {
+    /// The limits of the record, for a caller or because it is not known whether the kernel has them.
+    Resize(Option<Caller>),
+    /// A value that a caller has set by the name of its file.
+    Value(Caller),
+    /// What others have changed.
+    Restore,
 }
 
 /// Who asked.
-struct Caller {
-    request: Option<Request>,
-    reply: oneshot::Sender<Result<Accepted, CommandError>>,
+pub(super) struct Caller {
+    pub(super) request: Option<Request>,
+    pub(super) reply: oneshot::Sender<Result<Accepted, CommandError>>,
 }
 
-/// What the kernel has now; `None` when the container has ended meanwhile. Or why it kept the old limits.
+/// What the kernel has now; `None` when the container has ended meanwhile, or no limit is otherwise. Or why it kept the old limits.
 pub(super) type Outcome = Result<Option<Effective>, CommandError>;
 
 /// Waits for the outcome of what is under way; for ever when nothing is.
@@ -74,27 +85,35 @@ impl Actor {
             let _ = reply.send(Err(error.into()));
             return if closed { Err(ShuttingDown) } else { Ok(()) };
         }
-        self.apply_limits(Some(Caller { request, reply }))
+        self.apply(Purpose::Resize(Some(Caller { request, reply })), replace);
+        Ok(())
     }
 
-    /// The limits that are written down, if it is not known that the kernel has them. What somebody has set by another way since the start stays.
+    /// The limits that are written down, if it is not known that the kernel has them. What is otherwise for another reason is for the audit.
     pub(super) async fn apply_again(&mut self) -> Result<(), ShuttingDown> {
         Box::pin(self.settle()).await?;
         if self.record.replaced.is_none() {
             return Ok(());
         }
-        self.apply_limits(None)
+        self.apply(Purpose::Resize(None), replace);
+        Ok(())
     }
 
-    fn apply_limits(&mut self, caller: Option<Caller>) -> Result<(), ShuttingDown> {
+    /// Begins something that takes its time. Nothing else may be under way.
+    pub(super) fn apply(
+        &mut self,
+        purpose: Purpose,
+        work: impl FnOnce(&cgroup::Hierarchies, &Record) -> Outcome + Send + 'static,
+    ) {
         let (sender, outcome) = oneshot::channel();
-        self.resizing = Some(Resizing { outcome, caller });
+        let replaces = matches!(purpose, Purpose::Resize(_));
+        self.resizing = Some(Resizing { outcome, purpose });
         let host = self.around.host.clone();
         let record = self.record.clone();
         tasks::spawn("resize", async move {
             let replaced = blocking::run(move || {
-                let done = replace(&host.hierarchies, &record);
-                if done.is_ok() {
+                let done = work(&host.hierarchies, &record);
+                if done.is_ok() && replaces {
                     // What the next agent has if the store is lost.
                     let settled = Record { replaced: None, ..record };
                     adoption::leave_copy(&host.paths(settled.name()), &settled.encode());
@@ -105,7 +124,6 @@ impl Actor {
             // Nobody is there any more when the agent goes down; the next one goes on.
             let _ = sender.send(replaced.await.unwrap_or_else(|error| lost(&error)));
         });
-        Ok(())
     }
 
     /// Waits until nothing is on its way to the kernel: what follows must not meet it there.
@@ -117,15 +135,24 @@ impl Actor {
         Box::pin(self.resized(outcome)).await
     }
 
-    /// The kernel has taken the limits, or has not.
+    /// The kernel has taken it, or has not.
     pub(super) async fn resized(&mut self, outcome: Outcome) -> Result<(), ShuttingDown> {
-        let caller = self.resizing.take().and_then(|resizing| resizing.caller);
+        match self.resizing.take().map(|resizing| resizing.purpose) {
+            Some(Purpose::Resize(caller)) => self.replaced(outcome, caller).await,
+            Some(Purpose::Value(caller)) => self.value_set(outcome, caller).await,
+            Some(Purpose::Restore) => self.restored(outcome).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn replaced(&mut self, outcome: Outcome, caller: Option<Caller>) -> Result<(), ShuttingDown> {
         let mut next = self.record.clone();
         let old = next.replaced.take();
         let answer = match outcome {
             Ok(effective) => {
                 if let Some(effective) = effective.filter(|_| next.state.is_live()) {
                     next.status_mut().effective = Some(effective_resources(&effective));
+                    hold_again(next.status_mut());
                 }
                 Ok(())
             }
@@ -137,6 +164,16 @@ impl Actor {
                 Err(error)
             }
         };
+        self.answered_with(next, answer, caller).await
+    }
+
+    /// Writes down what came of it, and tells whoever asked.
+    pub(super) async fn answered_with(
+        &mut self,
+        next: Record,
+        answer: Result<(), CommandError>,
+        caller: Option<Caller>,
+    ) -> Result<(), ShuttingDown> {
         let request = caller.as_ref().filter(|_| answer.is_ok()).and_then(|caller| caller.request.clone());
         let stored = Box::pin(self.write_down(next, request)).await;
         if let Some(Caller { reply, .. }) = caller {
@@ -176,10 +213,15 @@ fn replace(hierarchies: &cgroup::Hierarchies, record: &Record) -> Outcome {
             tracing::warn!(container = record.name(), error = causes(&error), "bring the old limits back");
         }
     }
+    outcome_of(&cgroup, replaced)
+}
+
+/// What a replacement came to.
+pub(super) fn outcome_of(cgroup: &Cgroup, replaced: Result<Effective, CgroupError>) -> Outcome {
     match replaced {
         Ok(effective) => Ok(Some(effective)),
         Err(CgroupError::InUse { usage, limit }) => Err(CommandError::MemoryInUse { usage, limit }),
         Err(error) if error.is_gone() && cgroup.effective().is_err_and(|error| error.is_gone()) => Ok(None),
-        Err(error) => Err(failed(&error)),
+        Err(error) => Err(CommandError::Resize { why: causes(&error) }),
     }
 }

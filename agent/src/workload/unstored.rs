@@ -142,7 +142,9 @@ impl Actor {
             | Op::Start
             | Op::Stop { .. }
             | Op::Delete { .. }
-            | Op::Resize(_) => drop(reply.send(Err(self.unavailable()))),
+            | Op::Resize(_)
+            | Op::SetCgroupValue(_)
+            | Op::Audit => drop(reply.send(Err(self.unavailable()))),
         }
     }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod cgroup_value;
 mod cli;
 mod configuration;
+mod drift;
 mod etcd;
 mod events;
 mod exec;

@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use tonic::Status;
 use tweendeck_integration_tests::api::{Api, reason, script, state};
 use tweendeck_integration_tests::eventually::eventually_async;
+use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
 
 use crate::operation::{Operation, millis, of_batch, served, sleeps};
@@ -30,6 +31,31 @@ impl Case {
     fn tell(&self, signal: Signal) {
         if !self.told.swap(true, Ordering::Relaxed) {
             kill(Pid::from_raw(self.before.unwrap()), signal).unwrap();
+        }
+    }
+
+    /// Lowers its limit behind the agent's back.
+    fn bend(&self) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let cgroup = std::fs::read_to_string(format!("/proc/{}/cgroup", self.before.unwrap())).unwrap();
+            let path =
+                cgroup.lines().find_map(|line| line.split_once(":memory:").or(line.split_once("0::"))).unwrap().1;
+            let file = cgroup_file("memory", path.trim_start_matches('/'), "memory.limit_in_bytes", "memory.max");
+            std::fs::write(file, (48_u64 << 20).to_string()).unwrap();
+        }
+    }
+
+    /// Asks no oftener than something changes: each answer is a boundary.
+    async fn holds_again(&self, api: &Api) -> Result<(), Status> {
+        let mut changes = api.watch("").await?;
+        loop {
+            let status = api.get(&self.name).await?.status.unwrap();
+            if status.limit_drift.is_some_and(|drift| drift.repaired) {
+                return Ok(());
+            }
+            if changes.message().await?.is_none() {
+                return Err(Status::unavailable("the watch has ended"));
+            }
         }
     }
 
@@ -76,7 +102,9 @@ impl Case {
             | Operation::Stop
             | Operation::Kill
             | Operation::Delete
-            | Operation::Exec => {
+            | Operation::Exec
+            | Operation::Value
+            | Operation::Drift => {
                 self.run(api, sleeps()).await;
             }
             Operation::Thaw => {
@@ -117,12 +145,7 @@ impl Case {
                 let request = StartContainerRequest { name, request_id, ..Default::default() };
                 containers.start_container(request).await.map(drop)
             }
-            Operation::Resize => {
-                let memory = Some(MemoryResources { max_bytes: Some(32 << 20), ..Default::default() });
-                let resources = Some(Resources { memory, ..Default::default() });
-                let request = ResizeContainerRequest { name, resources, request_id, ..Default::default() };
-                containers.resize_container(request).await.map(drop)
-            }
+            Operation::Resize => self.resize(api).await,
             Operation::Freeze => {
                 let request = FreezeContainerRequest { name, request_id, ..Default::default() };
                 containers.freeze_container(request).await.map(drop)
@@ -160,11 +183,31 @@ impl Case {
                 self.ready(api).await
             }
             Operation::Hooks => self.run_hooked(api).await,
+            Operation::Value => self.set_value(api).await,
+            Operation::Drift => {
+                self.bend();
+                self.holds_again(api).await
+            }
             Operation::Exec => {
                 let answer = self.exec(api, "echo once >>/tmp/execs; echo done", &request_id).await?;
                 if answer == b"done\n" { Ok(()) } else { Err(Status::internal(format!("it said {answer:?}"))) }
             }
         }
+    }
+
+    async fn resize(&self, api: &Api) -> Result<(), Status> {
+        let memory = Some(MemoryResources { max_bytes: Some(32 << 20), ..Default::default() });
+        let resources = Some(Resources { memory, ..Default::default() });
+        let (name, request_id) = (self.name.clone(), self.request_id());
+        let request = ResizeContainerRequest { name, resources, request_id, ..Default::default() };
+        api.containers.clone().resize_container(request).await.map(drop)
+    }
+
+    async fn set_value(&self, api: &Api) -> Result<(), Status> {
+        let (key, value) = ("memory.max".to_owned(), (40_u64 << 20).to_string());
+        let (name, request_id) = (self.name.clone(), self.request_id());
+        let request = SetCgroupValueRequest { name, key, value, request_id, ..Default::default() };
+        api.containers.clone().set_cgroup_value(request).await.map(drop)
     }
 
     /// What a command in the container prints.

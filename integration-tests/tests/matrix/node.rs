@@ -25,7 +25,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn prepared() -> Self {
-        let mut agent = Agent::prepared(&[]);
+        let mut agent = Agent::prepared(&["--limits-audit-interval=1s"]);
         let hooks = hook_directory(&agent);
         std::fs::create_dir(&hooks).unwrap();
         let note = format!(

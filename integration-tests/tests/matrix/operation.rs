@@ -32,9 +32,13 @@ pub(crate) enum Operation {
     Hooks,
     /// A command in a container, from the call to its answer.
     Exec,
+    /// A value of the cgroup, by the name of its file.
+    Value,
+    /// A limit that somebody else has changed, until it is as it was.
+    Drift,
 }
 
-pub(crate) const ALL: [Operation; 18] = [
+pub(crate) const ALL: [Operation; 20] = [
     Operation::Create,
     Operation::Run,
     Operation::Start,
@@ -53,6 +57,8 @@ pub(crate) const ALL: [Operation; 18] = [
     Operation::Probe,
     Operation::Hooks,
     Operation::Exec,
+    Operation::Value,
+    Operation::Drift,
 ];
 
 impl Operation {
@@ -72,7 +78,9 @@ impl Operation {
             | Self::Delete
             | Self::Restart
             | Self::Probe
-            | Self::Exec => true,
+            | Self::Exec
+            | Self::Value
+            | Self::Drift => true,
             Self::Create
             | Self::Run
             | Self::Start

@@ -2,6 +2,7 @@
 
 use tweendeck_integration_tests::agent::Agent;
 use tweendeck_integration_tests::api::{Api, exit, state};
+use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_proto::v1::*;
 
 use crate::case::Case;
@@ -49,6 +50,18 @@ impl Case {
                 assert_eq!(self.exec(api, "cat /tmp/execs", "").await.unwrap(), b"once\n");
                 self.is_untouched(api).await;
             }
+            Operation::Value => {
+                self.limit_is_told(api).await;
+                assert_eq!(self.memory_limit(api).await, (40_u64 << 20).to_string());
+                self.is_untouched(api).await;
+            }
+            Operation::Drift => {
+                let drift = api.get(name).await.unwrap().status.unwrap().limit_drift.unwrap();
+                assert_eq!((drift.count, drift.repaired, drift.message.as_str()), (1, true, ""));
+                self.limit_is_told(api).await;
+                assert_eq!(self.memory_limit(api).await, (64_u64 << 20).to_string());
+                self.is_untouched(api).await;
+            }
             Operation::Hooks => {
                 self.ended(api, ExitReason::Exited, 0).await;
                 let log = std::fs::read_to_string(hook_log(agent)).unwrap();
@@ -62,10 +75,8 @@ impl Case {
     /// What must hold though something of the operation has failed: a container that was not asked to end has not, and limits are those that are told.
     pub(crate) async fn is_spared(&self, api: &Api) {
         match self.operation {
-            Operation::Resize => {
-                let status = api.get(&self.name).await.unwrap().status.unwrap();
-                let told = status.effective.unwrap().memory.unwrap().max_bytes.unwrap();
-                assert_eq!(self.memory_limit(api).await, told.to_string());
+            Operation::Resize | Operation::Value | Operation::Drift => {
+                self.limit_is_told(api).await;
                 self.is_untouched(api).await;
             }
             Operation::Freeze | Operation::Thaw | Operation::Probe | Operation::Exec => self.is_untouched(api).await,
@@ -83,6 +94,16 @@ impl Case {
             | Operation::Restart
             | Operation::Hooks => {}
         }
+    }
+
+    /// What is told is what the kernel has, by the time of the next audit.
+    async fn limit_is_told(&self, api: &Api) {
+        eventually_async("the limit is the one that is told", || async {
+            let status = api.get(&self.name).await.unwrap().status.unwrap();
+            let told = status.effective.unwrap().memory.unwrap().max_bytes.unwrap();
+            (self.memory_limit(api).await == told.to_string()).then_some(())
+        })
+        .await;
     }
 
     /// As the kernel has it.

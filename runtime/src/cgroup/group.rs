@@ -218,6 +218,14 @@ impl Cgroup {
         self.sides.iter().try_for_each(|side| side.write(resources, Some(before)))
     }
 
+    /// Those of the limits that are asked for here, as the kernel has them. What is not asked for may be absent from the answer.
+    ///
+    /// # Errors
+    /// [`CgroupError`] naming the file.
+    pub fn look(&self, asked: &Resources) -> Result<Effective, CgroupError> {
+        self.read(Some(asked))
+    }
+
     /// The limits, as the kernel has them.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod change;
 mod check;
 pub mod devices;
 mod disks;
+mod drift;
 pub mod entrance;
 mod error;
 mod events;
@@ -41,6 +42,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use check::check;
+pub use drift::{Drift, drift, restored};
 pub use error::CgroupError;
 pub use events::PidsEvents;
 use file::Made;

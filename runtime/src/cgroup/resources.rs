@@ -209,9 +209,18 @@ impl Resources {
 
     /// Every limit by its name, with its value. What is the kernel's default is left out, so that two of these can be compared.
     pub(super) fn entries(&self) -> BTreeMap<String, String> {
+        self.entries_if(|value, default| value != default)
+    }
+
+    /// The same, with defaults.
+    pub(super) fn all_entries(&self) -> BTreeMap<String, String> {
+        self.entries_if(|_, _| true)
+    }
+
+    fn entries_if(&self, wanted: impl Fn(&str, &str) -> bool) -> BTreeMap<String, String> {
         let mut all = BTreeMap::new();
         let mut add = |name: String, value: Option<String>, default: &str| {
-            if let Some(value) = value.filter(|value| value != default) {
+            if let Some(value) = value.filter(|value| wanted(value, default)) {
                 all.insert(name, value);
             }
         };
