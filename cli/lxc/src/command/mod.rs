@@ -1,0 +1,1 @@
+//! Command lines, as LXC's commands take them.
