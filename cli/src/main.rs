@@ -19,12 +19,21 @@ use clap::Parser as _;
 use tokio::runtime::Builder;
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    if let Some(command) = commands::lxc::called_as(words.next().as_ref()) {
+        return on_one_thread(1, commands::lxc::execute(&command, words.collect(), None));
+    }
     let cli = args::Cli::parse();
+    let failure_code = cli.command.failure_code();
+    on_one_thread(failure_code, commands::execute(cli))
+}
+
+fn on_one_thread(failure_code: u8, work: impl Future<Output = u8>) -> ExitCode {
     match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => ExitCode::from(runtime.block_on(commands::execute(cli))),
+        Ok(runtime) => ExitCode::from(runtime.block_on(work)),
         Err(error) => {
             output::notice(format!("set up the event loop: {error}"));
-            ExitCode::from(cli.command.failure_code())
+            ExitCode::from(failure_code)
         }
     }
 }

@@ -28,7 +28,8 @@ pub(crate) fn sentence(failure: &Failure) -> String {
     lines(failure).into_iter().next().unwrap_or_default()
 }
 
-fn lines(failure: &Failure) -> Vec<String> {
+/// The failure: a sentence, what is wrong with which field, and hints.
+pub(crate) fn lines(failure: &Failure) -> Vec<String> {
     match failure {
         Failure::Refused(status) => refused(status),
         Failure::Unreachable { source, .. } => unreachable(failure, source),

@@ -155,6 +155,17 @@ pub(crate) enum Command {
     Version,
     /// Print a completion script for a shell.
     Completion(CompletionArgs),
+    /// LXC's commands: `tween lxc start web` is `lxc-start web`. `tween lxc --help` lists them.
+    #[command(disable_help_flag = true)]
+    Lxc(LxcArgs),
+}
+
+/// Arguments of `lxc`: one of LXC's command lines, the command first.
+#[derive(Debug, Args)]
+pub(crate) struct LxcArgs {
+    /// The command and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<std::ffi::OsString>,
 }
 
 impl Command {
@@ -186,7 +197,8 @@ impl Command {
             | Self::Node
             | Self::Check
             | Self::Version
-            | Self::Completion(_) => exit::FAILED,
+            | Self::Completion(_)
+            | Self::Lxc(_) => exit::FAILED,
         }
     }
 }

@@ -119,7 +119,7 @@ fn story(ended: &ExecExit) -> Option<&'static str> {
 }
 
 /// As a shell has it: there is no such command, or it cannot be executed.
-fn not_executed(failure: &Failure) -> u8 {
+pub(super) fn not_executed(failure: &Failure) -> u8 {
     let Failure::Refused(status) = failure else { return exit::TWEEN_FAILED };
     let metadata = status.get_details_error_info().map(|info| info.metadata).unwrap_or_default();
     let is = |key: &str, value: &str| metadata.get(key).is_some_and(|found| found == value);

@@ -1,6 +1,6 @@
 //! `logs`: what a container wrote, byte by byte, across restarts of the agent.
 
-use tonic::Status;
+use tonic::{Status, Streaming};
 use tweendeck_proto::v1::log_entry::Item;
 use tweendeck_proto::v1::{LogDropReason, LogEntry, LogStream, StreamLogRequest, StreamLogResponse};
 
@@ -25,8 +25,7 @@ pub(super) async fn run(args: LogsArgs, agent: &Agent, out: &mut Printer) -> Res
         follow: args.follow,
         wait: args.wait,
     };
-    let screen = Screen { errors: Printer::stderr(), timestamps: args.timestamps, within: Vec::new() };
-    let mut reading = Reading { agent, request, screen, following: Following::default() };
+    let mut reading = Reading::new(agent, request, args.timestamps);
     let mut interrupts = Interrupts::listen()?;
     let ended = tokio::select! { biased;
         _ = interrupts.next() => false,
@@ -38,6 +37,23 @@ pub(super) async fn run(args: LogsArgs, agent: &Agent, out: &mut Printer) -> Res
     Ok(exit::OK)
 }
 
+/// Prints a log until its end. It was opened before, so that nothing of it is missed.
+pub(super) async fn follow(
+    agent: &Agent,
+    request: StreamLogRequest,
+    opened: Streaming<StreamLogResponse>,
+    out: &mut Printer,
+) -> Result<(), Failure> {
+    let mut reading = Reading::new(agent, request, false);
+    match reading.read_all(opened, out).await? {
+        Ok(()) => Ok(()),
+        Err(lost) => {
+            reading.following.survive(agent, lost, "").await?;
+            reading.read(out).await
+        }
+    }
+}
+
 /// A log that is read, and how far.
 struct Reading<'a> {
     agent: &'a Agent,
@@ -47,7 +63,12 @@ struct Reading<'a> {
     following: Following,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(agent: &'a Agent, request: StreamLogRequest, timestamps: bool) -> Self {
+        let screen = Screen { errors: Printer::stderr(), timestamps, within: Vec::new() };
+        Self { agent, request, screen, following: Following::default() }
+    }
+
     /// Prints until the end, or until nobody reads, or until the agent refuses.
     async fn read(&mut self, out: &mut Printer) -> Result<(), Failure> {
         while let Err(lost) = self.read_once(out).await? {
@@ -58,10 +79,17 @@ impl Reading<'_> {
 
     /// Prints one stream; what ended it, if it was not the end or the reader.
     async fn read_once(&mut self, out: &mut Printer) -> Result<Result<(), Status>, Failure> {
-        let mut messages = match self.agent.log(self.request.clone()).await {
-            Ok(messages) => messages,
-            Err(status) => return Ok(Err(status)),
-        };
+        match self.agent.log(self.request.clone()).await {
+            Ok(messages) => self.read_all(messages, out).await,
+            Err(status) => Ok(Err(status)),
+        }
+    }
+
+    async fn read_all(
+        &mut self,
+        mut messages: Streaming<StreamLogResponse>,
+        out: &mut Printer,
+    ) -> Result<Result<(), Status>, Failure> {
         self.following.opened();
         while !out.is_closed() {
             match messages.message().await {

@@ -18,6 +18,7 @@ mod info;
 mod interrupts;
 mod logs;
 mod ls;
+pub(crate) mod lxc;
 mod mutate;
 mod node;
 mod ps;
@@ -41,6 +42,10 @@ use crate::refusal;
 /// Does what the command line says; the code to exit with.
 pub(crate) async fn execute(cli: Cli) -> u8 {
     let Cli { global, command } = cli;
+    let command = match command {
+        Command::Lxc(args) => return lxc::words(args.words, global.host).await,
+        other => other,
+    };
     let failure_code = command.failure_code();
     let agent = Agent::new(global.host, global.timeout);
     let result = match Printer::new(global.output) {
@@ -85,5 +90,6 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Check => check::run(agent, out).await,
         Command::Version => version::run(agent, out).await,
         Command::Completion(args) => completion::run(args.shell, out),
+        Command::Lxc(_) => Ok(crate::exit::USAGE),
     }
 }

@@ -29,6 +29,11 @@ impl Printer {
         Self { sink: Box::new(io::stderr()), json: None, closed: false }
     }
 
+    /// Nowhere: what is printed is shown by something else.
+    pub(crate) fn nowhere() -> Self {
+        Self { sink: Box::new(io::sink()), json: None, closed: false }
+    }
+
     fn onto(sink: Box<dyn Write>, format: Format) -> Result<Self, Failure> {
         let json = match format {
             Format::Table => None,

@@ -1,0 +1,80 @@
+//! `lxc-config`, `lxc-update-config`, and what a configuration becomes (`tween lxc explain`).
+
+use std::fs;
+use std::path::Path;
+
+use tweendeck_lxc::config::{Config, update};
+use tweendeck_lxc::translate::{Fate, Purpose, translate};
+
+use super::context::Context;
+use super::create;
+use super::definition::{DEFAULT_CONFIGURATION, Files};
+use super::trouble::{Trouble, say};
+use crate::exit;
+
+/// `lxc-config`: where things are.
+pub(super) fn items(list: bool, item: Option<&str>, context: &mut Context) -> Result<u8, Trouble> {
+    let known = [
+        ("lxc.default_config", DEFAULT_CONFIGURATION.to_owned()),
+        ("lxc.lxcpath", context.lxcpath().display().to_string()),
+        ("lxc.cgroup.use", String::new()),
+        ("lxc.cgroup.pattern", String::new()),
+        ("lxc.bdev.lvm.vg", String::new()),
+        ("lxc.bdev.lvm.thin_pool", String::new()),
+        ("lxc.bdev.zfs.root", String::new()),
+        ("lxc.bdev.rbd.rbdpool", String::new()),
+    ];
+    if list {
+        for (name, _) in known {
+            context.out.line(name)?;
+        }
+        return Ok(exit::OK);
+    }
+    let item = item.ok_or_else(|| Trouble::said("which item? -l lists them"))?;
+    match known.into_iter().find(|(name, _)| *name == item) {
+        Some((_, value)) if value.is_empty() => context.out.line(format!("{item} is not set."))?,
+        Some((_, value)) => context.out.line(value)?,
+        None => return Err(Trouble::said(format!("Unknown configuration item: {item}"))),
+    }
+    Ok(exit::OK)
+}
+
+/// `lxc-update-config`: old names become new ones, in the file; what it was is kept beside it.
+pub(super) fn update_file(file: &str, context: &mut Context) -> Result<u8, Trouble> {
+    let failed = |error: std::io::Error| Trouble::said(format!("{file}: {error}"));
+    let text = fs::read_to_string(file).map_err(failed)?;
+    let new = update(&text, file)?;
+    if new == text {
+        context.say("", &format!("{file} has no old names"));
+        return Ok(exit::OK);
+    }
+    fs::copy(file, format!("{file}.backup")).map_err(failed)?;
+    create::write(Path::new(file), &new).map_err(failed)?;
+    Ok(exit::OK)
+}
+
+/// What each setting of a file became, and what is asked of the agent.
+pub(super) async fn explain(file: &str, context: &mut Context) -> Result<u8, Trouble> {
+    let config = Config::read(&Files, file)?;
+    let node = context.node("container").await?;
+    match translate(&config, &node, &Purpose::Create) {
+        Ok(translated) => {
+            for note in &translated.notes {
+                let (fate, what) = match &note.fate {
+                    Fate::Honoured(what) => ("honoured", what),
+                    Fate::Translated(what) => ("translated", what),
+                    Fate::Noted(what) => ("noted", what),
+                };
+                let item = &note.item;
+                context.out.line(format!("{}: {} = {}: {fate}: {what}", item.place, item.key, item.value))?;
+            }
+            Ok(exit::OK)
+        }
+        Err(problems) => {
+            for problem in &problems {
+                say(&context.command, "", &format!("refused: {problem}"));
+            }
+            Ok(exit::FAILED)
+        }
+    }
+}

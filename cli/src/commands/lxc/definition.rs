@@ -1,0 +1,164 @@
+//! What a container is by its configuration: the stored one, or the one of `-f` in its place, with `-s` above both.
+//!
+//! A configuration is kept as text with the container, by the agent (the annotation `lxc.config`), and beside it in `<lxcpath>/<name>/config`, where people edit it: what is in
+//! the file counts where there is one.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tweendeck_lxc::config::{Config, Source};
+use tweendeck_lxc::translate::{Fate, Node, Purpose, Translated, translate};
+use tweendeck_proto::v1::{
+    Container, ContainerSpec, CreateContainerRequest, GetNodeRequest, UpdateContainerRequest,
+};
+
+use super::context::Context;
+use super::trouble::Trouble;
+use crate::failure::Failure;
+
+/// Where the agent keeps a configuration.
+pub(super) const ANNOTATION: &str = "lxc.config";
+
+/// What counts for a container that is made without a configuration. Not LXC's own file: that names a bridge of LXC's.
+pub(super) const DEFAULT_CONFIGURATION: &str = "/etc/tweendeck/lxc-default.conf";
+
+/// Files of this machine.
+pub(super) struct Files;
+
+impl Source for Files {
+    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn list(&self, directory: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            names.push(path.to_str().map(ToOwned::to_owned).ok_or_else(|| io::Error::other("a name is no UTF-8"))?);
+        }
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// A container as it is known.
+pub(super) struct Definition {
+    /// By the agent.
+    pub(super) container: Option<Container>,
+    /// Its stored configuration; `None` also of one that was not made by these commands.
+    pub(super) stored: Option<Config>,
+}
+
+impl Definition {
+    /// Nobody knows it.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.container.is_none() && self.stored.is_none()
+    }
+}
+
+/// What a command line says about the configuration.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Said<'a> {
+    /// `-f` or `--rcfile`.
+    pub(super) file: Option<&'a str>,
+    /// `-s`.
+    pub(super) defines: &'a [String],
+}
+
+impl Context {
+    /// What is known of a container.
+    pub(super) async fn definition(&self, name: &str) -> Result<Definition, Trouble> {
+        let container = self.find(name).await?;
+        let stored = self.stored(name, container.as_ref())?;
+        Ok(Definition { container, stored })
+    }
+
+    /// The stored configuration of a container.
+    pub(super) fn stored(&self, name: &str, container: Option<&Container>) -> Result<Option<Config>, Trouble> {
+        let file = self.directory(name)?.join("config");
+        if self.is_local() && file.exists() {
+            return read(&file).map(Some);
+        }
+        let text = container.and_then(annotation);
+        Ok(text.map(|text| Config::parse(text.as_bytes(), &format!("the configuration of {name}"), &Files)).transpose()?)
+    }
+
+    /// What a container is like of which nothing is said: as the file says that the system's configuration names, else with nothing but the defaults.
+    pub(super) fn default_configuration(&self) -> Result<Config, Trouble> {
+        let file = Path::new(DEFAULT_CONFIGURATION);
+        if self.is_local() && file.exists() { read(file) } else { Ok(Config::default()) }
+    }
+
+    /// The configuration that counts now. Of a container that nobody knows, and of which nothing is said, an empty one.
+    pub(super) fn configured(&self, stored: Option<&Config>, said: Said<'_>) -> Result<Config, Trouble> {
+        let mut config = match said.file.or(self.common.rcfile.as_deref()) {
+            Some(file) => read(Path::new(file))?,
+            None => stored.cloned().unwrap_or_default(),
+        };
+        let problems: Vec<_> =
+            said.defines.iter().filter_map(|define| config.define(define, &Files).err()).flatten().collect();
+        if problems.is_empty() { Ok(config) } else { Err(problems.into()) }
+    }
+
+    /// The same in the API's terms.
+    pub(super) async fn translated(
+        &self,
+        name: &str,
+        config: &Config,
+        purpose: Purpose,
+        aloud: bool,
+    ) -> Result<Translated, Trouble> {
+        let node = self.node(name).await?;
+        let translated = translate(config, &node, &purpose)?;
+        for note in translated.notes.iter().filter(|_| aloud) {
+            if let Fate::Noted(why) = &note.fate {
+                self.say(name, &format!("{}: {}: {why}", note.item.place, note.item.key));
+            }
+        }
+        Ok(translated)
+    }
+
+    /// What the translation has to know of the node.
+    pub(super) async fn node(&self, name: &str) -> Result<Node, Trouble> {
+        let node = self.call(GetNodeRequest {}).await?.node.ok_or(Failure::Incomplete("node"))?;
+        let info = node.info.unwrap_or_default();
+        Ok(Node { name: name.to_owned(), unified: info.cgroup_version == "v2", ..Default::default() })
+    }
+
+    /// Has the agent know it as it is to be: made, or changed.
+    pub(super) async fn establish(
+        &self,
+        name: &str,
+        known: Option<&Container>,
+        spec: ContainerSpec,
+    ) -> Result<Container, Trouble> {
+        let container = match known {
+            Some(container) if container.spec.as_ref() == Some(&spec) => Some(container.clone()),
+            Some(Container { uid, .. }) => {
+                let (name, uid, spec) = (name.to_owned(), uid.clone(), Some(spec));
+                self.call(UpdateContainerRequest { name, uid, spec, ..Default::default() }).await?.container
+            }
+            None => {
+                let (name, spec) = (name.to_owned(), Some(spec));
+                self.call(CreateContainerRequest { name, spec, ..Default::default() }).await?.container
+            }
+        };
+        Ok(container.ok_or(Failure::Incomplete("container"))?)
+    }
+}
+
+/// The stored configuration as the agent keeps it.
+pub(super) fn annotation(container: &Container) -> Option<&String> {
+    container.spec.as_ref()?.annotations.get(ANNOTATION)
+}
+
+/// Keeps the stored configuration with the container.
+pub(super) fn annotate(spec: &mut ContainerSpec, stored: &Config) {
+    spec.annotations.insert(ANNOTATION.to_owned(), stored.text());
+}
+
+fn read(file: &Path) -> Result<Config, Trouble> {
+    let path = file.to_str().ok_or_else(|| Trouble::said(format!("{} is no UTF-8", file.display())))?;
+    Ok(Config::read(&Files, path)?)
+}

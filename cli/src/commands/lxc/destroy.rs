@@ -1,0 +1,52 @@
+//! `lxc-destroy`: a container and what was made for it. A root that is elsewhere is somebody else's, and stays.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use tweendeck_proto::v1::DeleteContainerRequest;
+
+use super::context::{Context, is_active};
+use super::trouble::Trouble;
+use super::{hooks, snapshot};
+use crate::exit;
+
+pub(super) async fn run(name: &str, force: bool, snapshots: bool, context: &mut Context) -> Result<u8, Trouble> {
+    let directory = context.directory(name)?;
+    let local = context.is_local();
+    let definition = context.definition(name).await?;
+    let has_directory = local && directory.exists();
+    if definition.is_unknown() && !has_directory {
+        return Err(Trouble::said("Container is not defined"));
+    }
+    if definition.container.as_ref().is_some_and(is_active) && !force {
+        return Err(Trouble::said("it is running: stop it first, or use -f"));
+    }
+    if local {
+        snapshot::may_go(&directory, snapshots)?;
+    }
+    if let Some(container) = &definition.container {
+        if let Some(config) = &definition.stored {
+            let programs: Vec<_> = config.all("lxc.hook.destroy").map(|item| item.value.clone()).collect();
+            hooks::run(context, "destroy", &programs, container).await?;
+        }
+        let request =
+            DeleteContainerRequest { name: name.to_owned(), uid: container.uid.clone(), force, ..Default::default() };
+        context.call(request).await?;
+    }
+    if has_directory {
+        remove(&directory).map_err(|error| Trouble::said(format!("remove {}: {error}", directory.display())))?;
+    }
+    if !context.common.quiet {
+        context.out.line(format!("Destroyed container {name}"))?;
+    }
+    Ok(exit::OK)
+}
+
+/// Removes a directory with everything in it. It follows no link.
+pub(super) fn remove(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
