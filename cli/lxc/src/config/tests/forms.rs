@@ -52,23 +52,15 @@ fn what_lxc_takes_is_taken() {
     }
 }
 
+/// Refused, with the place and the key.
+fn refused(text: &str) {
+    let problem = bad(text);
+    assert!(problem.to_string().starts_with("c:1: lxc."), "{problem}");
+}
+
 #[test]
 fn what_lxc_refuses_is_refused() {
     for text in [
-        "lxc.net.2147483647.type = veth",
-        "lxc.net.-1.type = veth",
-        "lxc.net.a.type = veth",
-        "lxc.net.type = veth",
-        "lxc.net.0.asdf = 1",
-        "lxc.net.0 = 1",
-        "lxc.net = 1",
-        "lxc.net.0.type = bogus",
-        "lxc.net.0.type = VETH",
-        "lxc.net.0.ipv4.address = 10.0.0.2/33",
-        "lxc.net.0.ipv4.gateway = none",
-        "lxc.net.0.ipv6.gateway = bogus",
-        "lxc.net.0.macvlan.mode = bogus",
-        "lxc.net.0.veth.pair = abcdefghijklmnopqrst",
         "lxc.log.file = ./",
         "lxc.log.level = WARNING",
         "lxc.log.level = 9",
@@ -113,8 +105,29 @@ fn what_lxc_refuses_is_refused() {
         "lxc. = x",
         "lxc.uts.name = aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ] {
-        let problem = bad(text);
-        assert!(problem.to_string().starts_with("c:1: lxc."), "{problem}");
+        refused(text);
+    }
+}
+
+#[test]
+fn what_lxc_refuses_of_networks_is_refused() {
+    for text in [
+        "lxc.net.2147483647.type = veth",
+        "lxc.net.-1.type = veth",
+        "lxc.net.a.type = veth",
+        "lxc.net.type = veth",
+        "lxc.net.0.asdf = 1",
+        "lxc.net.0 = 1",
+        "lxc.net = 1",
+        "lxc.net.0.type = bogus",
+        "lxc.net.0.type = VETH",
+        "lxc.net.0.ipv4.address = 10.0.0.2/33",
+        "lxc.net.0.ipv4.gateway = none",
+        "lxc.net.0.ipv6.gateway = bogus",
+        "lxc.net.0.macvlan.mode = bogus",
+        "lxc.net.0.veth.pair = abcdefghijklmnopqrst",
+    ] {
+        refused(text);
     }
 }
 
