@@ -77,7 +77,7 @@ const AUTO_SIZE: &str = "131072";
 /// The mounts of `lxc.mount.auto`: of a kind the last word counts.
 fn mounts(values: &[&str]) -> String {
     let words = || values.iter().flat_map(|value| value.split_ascii_whitespace());
-    let last = |kind: &str| words().filter(|word| word.starts_with(kind)).next_back();
+    let last = |kind: &str| words().rfind(|word| word.starts_with(kind));
     let full = |word: &str| match word {
         "proc" | "sys" => format!("{word}:mixed"),
         _ => word.to_owned(),
