@@ -1,9 +1,42 @@
 //! A configuration: what was said of which key, and where.
 //!
 //! lxc.container.conf(5) has the keys. Old names (before LXC 2.1) are taken for what they became.
+//!
+//! [`Config::read`] takes a file with what it includes, [`Config::define`] what a command line says on top of it. What is wrong is a [`Problem`], and all of
+//! them are told at once; what LXC passes over without a word is taken with a note ([`Config::notes`]). [`keys`] has the table of all keys, [`update`] gives
+//! files their present names.
+
+mod address;
+mod amount;
+mod form;
+mod hwaddr;
+pub mod keys;
+mod legacy;
+mod line;
+mod read;
+mod set;
+mod show;
+mod signal;
+mod source;
+mod text;
+mod update;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
+
+use legacy::Legacy;
+
+pub use amount::{bytes, nanoseconds};
+pub use form::Form;
+pub use read::{MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, MAX_LINE_BYTES, MAX_LINES, MAX_PROBLEMS};
+pub use set::MAX_ITEMS;
+pub use signal::parse as signal;
+pub use source::Source;
+pub use update::update;
 
 /// Where something was said.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +85,8 @@ pub struct Problem {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     items: Vec<Item>,
+    notes: Vec<Problem>,
+    legacy: Legacy,
 }
 
 impl Config {
@@ -70,5 +105,11 @@ impl Config {
     #[must_use]
     pub fn one(&self, key: &str) -> Option<&Item> {
         self.items.iter().rev().find(|item| item.key == key)
+    }
+
+    /// What somebody should know, though nothing is wrong: lines that say nothing, comments behind values, keys that mean nothing any more.
+    #[must_use]
+    pub fn notes(&self) -> &[Problem] {
+        &self.notes
     }
 }
