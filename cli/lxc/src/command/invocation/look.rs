@@ -33,8 +33,12 @@ pub(in super::super) fn ls(line: &mut Line) -> Result<Command, String> {
     let states = ["active", "running", "frozen", "stopped"];
     let states = states.into_iter().filter(|state| line.flag(state)).map(str::to_ascii_uppercase).collect();
     let columns = line.last("fancy-format").map(|given| values::columns(&given)).transpose()?;
-    let mut groups = values::groups(&line.every("groups"));
+    let asked = line.every("groups");
+    let mut groups = values::groups(&asked);
     groups.retain(|group| !group.is_empty());
+    if let (Some(given), true) = (asked.first(), groups.is_empty()) {
+        return Err(format!("{}: no group is named", given.spelled));
+    }
     Ok(Command::List(List {
         regex,
         line: line.flag("line"),
