@@ -1,14 +1,46 @@
 //! Help and usage, made from the tables.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
-use super::table::{ALL, COMMON, Container, Opt, Spec, Value};
+use super::table::{self, ALL, COMMON, Container, Opt, Spec, Value};
 
 /// Where an option's meaning begins.
 const COLUMN: usize = 34;
 
+/// A command's name, and what it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Without `lxc-`.
+    pub name: &'static str,
+    /// In one line.
+    pub about: &'static str,
+    /// It is one of LXC's; else it is called as `tween lxc NAME` only.
+    pub linked: bool,
+}
+
+static LISTED: LazyLock<Vec<Listed>> = LazyLock::new(|| ALL.iter().copied().map(Spec::listed).collect());
+
+/// All commands, in the order of their lists.
+#[must_use]
+pub fn commands() -> &'static [Listed] {
+    &LISTED
+}
+
+/// A command's help, if there is such a command.
+#[must_use]
+pub fn help(command: &str) -> Option<String> {
+    table::find(command).map(of)
+}
+
+/// A command's form in one line, if there is such a command.
+#[must_use]
+pub fn usage(command: &str) -> Option<String> {
+    table::find(command).map(form_of)
+}
+
 /// A command's form.
-pub(super) fn usage(spec: &Spec) -> String {
+pub(super) fn form_of(spec: &Spec) -> String {
     format!("Usage: {}{}\n", spec.program(), form(spec))
 }
 
@@ -23,8 +55,8 @@ fn form(spec: &Spec) -> String {
 }
 
 /// A command's help: form, purpose, options, exit codes.
-pub(super) fn help(spec: &Spec) -> String {
-    let mut text = usage(spec);
+pub(super) fn of(spec: &Spec) -> String {
+    let mut text = form_of(spec);
     text += &format!("\n{}.\n", spec.about);
     if !spec.options.is_empty() {
         text += "\nOptions:\n";

@@ -17,99 +17,17 @@ mod help;
 mod invocation;
 mod near;
 mod options;
+mod parse;
 mod signal;
 mod table;
 #[cfg(test)]
 mod tests;
 mod values;
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use options::Outcome;
-use table::Spec;
-
-/// More words are refused.
-const MOST_WORDS: usize = 65_536;
-/// More bytes in all words are refused: as many as Linux gives a program.
-const MOST_BYTES: usize = 2 * 1024 * 1024;
-
-/// A command's name, and what it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Without `lxc-`.
-    pub name: &'static str,
-    /// In one line.
-    pub about: &'static str,
-    /// It is one of LXC's; else it is called as `tween lxc NAME` only.
-    pub linked: bool,
-}
-
-/// Reads the words behind a command's name, which is `lxc-start` or `start`.
-///
-/// # Errors
-/// With a line that says which word is wrong, why and what is allowed, and with the command's help.
-pub fn parse(command: &str, arguments: &[String]) -> Result<Asked, Wrong> {
-    let Some(spec) = table::find(command) else { return Err(unknown(command)) };
-    asked(spec, arguments)
-        .map_err(|why| Wrong { message: format!("{}: {why}", spec.program()), help: help::help(spec) })
-}
-
-fn asked(spec: &'static Spec, arguments: &[String]) -> Result<Asked, String> {
-    bounded(arguments)?;
-    let mut line = match options::read(spec, arguments)? {
-        Outcome::Line(line) => line,
-        Outcome::Help => return Ok(Asked::Print(help::help(spec))),
-        Outcome::Usage => return Ok(Asked::Print(help::usage(spec))),
-        Outcome::Version => return Ok(Asked::Print(format!("{}\n", env!("CARGO_PKG_VERSION")))),
-    };
-    let command = (spec.build)(&mut line)?;
-    let common = invocation::common(&mut line)?;
-    Ok(Asked::Do(Box::new(Invocation { common, command })))
-}
-
-fn bounded(arguments: &[String]) -> Result<(), String> {
-    let bytes = arguments.iter().fold(0_usize, |sum, word| sum.saturating_add(word.len()));
-    if arguments.len() > MOST_WORDS || bytes > MOST_BYTES {
-        return Err(format!("the line is too long: {MOST_WORDS} words and {MOST_BYTES} bytes are allowed"));
-    }
-    match arguments.iter().find(|word| word.contains('\0')) {
-        Some(word) => Err(format!("{}: a zero byte is in it", values::shown(word))),
-        None => Ok(()),
-    }
-}
-
-fn unknown(command: &str) -> Wrong {
-    let name = command.strip_prefix("lxc-").unwrap_or(command);
-    let shown = values::shown(command);
-    let message = match table::GONE.iter().find(|(gone, _)| *gone == name) {
-        Some((_, instead)) => format!("{shown}: there is no such command; {instead}"),
-        None => match near::names(name, table::ALL.iter().map(|spec| spec.name)).as_slice() {
-            [] => format!("{shown}: there is no such command"),
-            near => format!("{shown}: there is no such command; did you mean {}?", near.join(", ")),
-        },
-    };
-    Wrong { message, help: help::list() }
-}
-
-/// All commands, in the order of their lists.
-pub fn commands() -> &'static [Listed] {
-    &LISTED
-}
-
-static LISTED: LazyLock<Vec<Listed>> = LazyLock::new(|| table::ALL.iter().copied().map(Spec::listed).collect());
-
-/// A command's help, if there is such a command.
-#[must_use]
-pub fn help(command: &str) -> Option<String> {
-    table::find(command).map(help::help)
-}
-
-/// A command's form in one line, if there is such a command.
-#[must_use]
-pub fn usage(command: &str) -> Option<String> {
-    table::find(command).map(help::usage)
-}
+pub use help::{Listed, commands, help, usage};
+pub use parse::parse;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]

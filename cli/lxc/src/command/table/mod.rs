@@ -9,8 +9,9 @@ mod look;
 mod own;
 mod store;
 
+use super::Command;
+use super::help::Listed;
 use super::options::Line;
-use super::{Command, Listed};
 
 /// One command.
 #[derive(Debug)]

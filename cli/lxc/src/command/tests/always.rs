@@ -201,11 +201,11 @@ proptest! {
                 continue;
             }
             let Ok(Asked::Do(invocation)) = parse(command, &line) else { panic!("{command} {line:?}") };
-            let through = match invocation.command {
-                Command::Execute(Execute { command, .. })
-                | Command::Start(Start { command, .. })
-                | Command::Attach(Attach { command, .. }) => command,
-                other => panic!("{other:?}"),
+            let (Command::Execute(Execute { command: through, .. })
+            | Command::Start(Start { command: through, .. })
+            | Command::Attach(Attach { command: through, .. })) = invocation.command
+            else {
+                panic!("{line:?}: another command")
             };
             prop_assert_eq!(&through, &asked);
         }

@@ -1,3 +1,4 @@
+use super::super::parse::{MOST_BYTES, MOST_WORDS};
 use super::*;
 
 /// Lines, and what their refusal has to say.
