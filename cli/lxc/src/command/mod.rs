@@ -1,9 +1,33 @@
 //! Command lines, as LXC's commands take them.
 //!
 //! [`parse`] reads one: short options alone and together (`-dF`), values beside and behind (`-nfoo`, `-n foo`), long ones with `=` or a blank, whole or by a prefix that only
-//! one has, and the guide's `--n`, `--f`, `--s`. It stops at the first word that is no option, unlike getopt(3): what is behind belongs to the container's command.
+//! one has, and the guide's `--n`, `--f`, `--s`. What a command takes is a table, from which its help is made too.
+//!
+//! A container is named by `-n`, or by the first word that is no option: `lxc-info foo -s`. Which words end the options depends on the command:
+//!
+//! - `create`, `start`, `execute`, `attach`, `copy`, `ps` and `cgroup` stop at the first word besides the name, unlike getopt(3): all behind it belongs to the container's
+//!   command, the template, ps(1), or is a limit's value, such as -1. `--` ends the options as well; the name has to stand before it.
+//! - Of all others, options may stand behind words: `lxc-kill foo 15 -q`. Behind `--` all words are words.
+//! - `checkconfig` takes anything.
+//!
+//! What differs from LXC on purpose: `lxc-wait -t 0` looks once, LXC waits for ever; negative times are refused; words too many, options that contradict each other, empty
+//! values, and values that LXC drops without a word (`-s` without `lxc.` or `=`, `-v` without `=`, columns and priorities that are none) are refused.
+
+mod help;
+mod invocation;
+mod near;
+mod options;
+mod parse;
+mod signal;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
 
 use std::time::Duration;
+
+pub use help::{Listed, commands, help, usage};
+pub use parse::parse;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -332,7 +356,7 @@ pub struct Attach {
 pub struct Top {
     /// `-d`, seconds; 3 unless it is given.
     pub delay: Option<u32>,
-    /// `-s`: n, c, b, m or k.
+    /// `-s`: n, c, b, m, s or k.
     pub sort: Option<char>,
     /// `-r`.
     pub reverse: bool,
