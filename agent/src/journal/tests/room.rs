@@ -185,6 +185,7 @@ async fn another_specification_needs_room_for_what_it_requests_more() {
 #[derive(Clone, Debug)]
 enum Act {
     Create { name: usize, cpu: u32, inside: Option<usize> },
+    Replace { name: usize, cpu: u32 },
     Delete(usize),
     Reserve { name: usize, cpu: u32, containers: u32 },
     Release(usize),
@@ -199,6 +200,7 @@ fn act() -> impl proptest::strategy::Strategy<Value = Act> {
             cpu,
             inside
         }),
+        (0..6_usize, 0..2500_u32).prop_map(|(name, cpu)| Act::Replace { name, cpu }),
         (0..6_usize).prop_map(Act::Delete),
         (0..3_usize, 0..2500_u32, 1..4_u32).prop_map(|(name, cpu, containers)| Act::Reserve { name, cpu, containers }),
         (0..3_usize).prop_map(Act::Release),
@@ -222,6 +224,15 @@ proptest::proptest! {
                         let created = journal.commit(create_in(&name, requests(cpu, 0), inside.as_deref())).await;
                         if created.is_ok() {
                             assert_eq!(there.insert(name, cpu), None);
+                        }
+                    }
+                    Act::Replace { name, cpu } => {
+                        if let Some(had) = there.get_mut(&format!("c{name}")) {
+                            let record = asking(&format!("c{name}"), requests(cpu, 0));
+                            let change = Change::Replace { record, kinds: Kinds::default(), validate_only: false };
+                            if journal.commit(Commit { change, request: None }).await.is_ok() {
+                                *had = cpu;
+                            }
                         }
                     }
                     Act::Delete(name) => {
