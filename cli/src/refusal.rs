@@ -115,6 +115,8 @@ fn option_of_spec(field: &str) -> Option<&'static str> {
         pressure if pressure.starts_with("spec.pressure") => "--pressure",
         "spec.env" => "--env",
         "spec.labels" | "label_selector" => "--label",
+        "spec.annotations" => "--annotation",
+        hooks if hooks.starts_with("spec.hooks.") && hooks.ends_with(".env") => "--hook-env",
         "spec.working_dir" => "--workdir",
         "spec.user.uid" | "spec.user.gid" => "--user",
         "spec.hostname" => "--hostname",

@@ -23,7 +23,9 @@ use proptest::prelude::*;
 use tar::Header;
 use tweendeck_runtime::bundle::Paths;
 use tweendeck_runtime::launch::RuntimeBinary;
-use tweendeck_runtime::unpack::{Archive, Bounds, Done, Stop, UnpackError, Unpacked, unpack};
+use tweendeck_runtime::unpack::{
+    Archive, Bounds, Done, Owner, Stop, UnpackError, Unpacked, discard, is_unpacked, unpack,
+};
 
 const BOUNDS: Bounds = Bounds { bytes: 64 << 20, entries: 1000, id: 65_535 };
 
@@ -113,7 +115,7 @@ impl Place {
     }
 
     fn unpack(&self, archive: &Archive) -> Result<Done, UnpackError> {
-        unpack(self.binary, archive, "uid-1", &self.paths, &Stop::default())
+        unpack(self.binary, archive, &owner("uid-1", 0), &self.paths, &Stop::default())
     }
 
     #[track_caller]
@@ -146,6 +148,10 @@ impl Place {
         beside.retain(|name| !["run", "state", "archive", "outside"].iter().any(|known| name == known));
         assert!(beside.is_empty(), "{beside:?}");
     }
+}
+
+fn owner(uid: &str, number: u32) -> Owner {
+    Owner { uid: uid.to_owned(), number }
 }
 
 fn made(command: &mut Command) {
@@ -441,11 +447,36 @@ fn a_root_is_unpacked_once_and_one_of_an_earlier_container_is_kept_aside() {
     let gone = Archive { path: "/no/such/file".into(), sha256: None, bounds: BOUNDS };
     assert_eq!(place.unpack(&gone).unwrap(), Done::default());
     let other = place.archive(&Tar::default().file("b", "second").end());
-    let done = unpack(place.binary, &other, "uid-2", &place.paths, &Stop::default()).unwrap();
+    let done = unpack(place.binary, &other, &owner("uid-2", 0), &place.paths, &Stop::default()).unwrap();
     let aside = done.set_aside.unwrap();
     assert_eq!(aside, place.dir.path().join("state/lost/box.uid-1.0"));
     assert_eq!(fs::read_to_string(aside.join("written")).unwrap(), "inside");
     assert!(place.root().join("b").exists() && !place.root().join("a").exists());
+}
+
+#[test]
+fn another_archive_of_a_container_replaces_its_root_and_another_kind_of_root_removes_it() {
+    let place = Place::new();
+    place.good(&Tar::default().file("a", "first").end());
+    let gone = Archive { path: "/no/such/file".into(), sha256: None, bounds: BOUNDS };
+    let second = owner("uid-1", 1);
+    assert!(!is_unpacked(&second, &place.paths));
+    // What cannot be opened takes nothing away.
+    unpack(place.binary, &gone, &second, &place.paths, &Stop::default()).unwrap_err();
+    assert!(is_unpacked(&owner("uid-1", 0), &place.paths));
+    let archive = place.archive(&Tar::default().file("b", "second").end());
+    let done = unpack(place.binary, &archive, &second, &place.paths, &Stop::default()).unwrap();
+    assert_eq!((done.unpacked.unwrap().entries, done.set_aside), (1, None));
+    assert!(place.root().join("b").exists() && !place.root().join("a").exists());
+    assert!(is_unpacked(&second, &place.paths) && !is_unpacked(&owner("uid-1", 0), &place.paths));
+    assert_eq!(unpack(place.binary, &gone, &second, &place.paths, &Stop::default()).unwrap(), Done::default());
+    // One of another container is not touched.
+    discard(&owner("uid", 5), &place.paths).unwrap();
+    assert!(place.root().exists());
+    for _ in 0..2 {
+        discard(&owner("uid-1", 2), &place.paths).unwrap();
+        assert!(!place.root().exists() && !place.paths.state().join("rootfs.part").exists());
+    }
 }
 
 /// An archive that takes a while, though no room: files of many bytes between two small ones, packed.
@@ -479,7 +510,7 @@ fn whoever_reads_the_archive_has_given_up_everything_else() {
     let (archive, binary, paths) = (large(&place), place.binary, place.paths.clone());
     let stop = Arc::new(Stop::default());
     let theirs = stop.clone();
-    let thread = std::thread::spawn(move || unpack(binary, &archive, "uid-1", &paths, &theirs));
+    let thread = std::thread::spawn(move || unpack(binary, &archive, &owner("uid-1", 0), &paths, &theirs));
     let (mut status, mut mounts) = (String::new(), String::new());
     eventually("it is confined", || {
         let read = |process: &Path, name: &str| fs::read_to_string(process.join(name)).unwrap_or_default();
@@ -505,7 +536,7 @@ fn one_that_is_killed_leaves_nothing_and_the_next_begins_anew() {
     let place = Place::new();
     let (archive, binary, paths) = (large(&place), place.binary, place.paths.clone());
     let again = archive.clone();
-    let thread = std::thread::spawn(move || unpack(binary, &archive, "uid-1", &paths, &Stop::default()));
+    let thread = std::thread::spawn(move || unpack(binary, &archive, &owner("uid-1", 0), &paths, &Stop::default()));
     let part = place.paths.state().join("rootfs.part");
     eventually("something is written", || part.join("large-0").exists());
     let mut pid = None;

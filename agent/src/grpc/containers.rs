@@ -176,6 +176,11 @@ impl ContainerService for Api {
         Ok(Response::new(ResizeContainerResponse { container }))
     }
 
+    async fn update_container(&self, request: Request<UpdateContainerRequest>) -> Answer<UpdateContainerResponse> {
+        let container = Some(Box::pin(self.update(request.into_inner())).await?);
+        Ok(Response::new(UpdateContainerResponse { container }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;

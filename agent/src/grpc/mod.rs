@@ -20,6 +20,7 @@ mod resize;
 mod serve;
 mod stats;
 mod status;
+mod update;
 mod validate;
 mod watch;
 

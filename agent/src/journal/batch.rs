@@ -51,6 +51,10 @@ impl Batch<'_> {
             }
             Change::Recover(record) => self.create(record)?,
             Change::Update { record, kinds } => Ok(self.update(record, kinds)?),
+            Change::Replace { record, validate_only: true, .. } => {
+                return Ok(self.admit_again(&record)?.map(|_| Committed::Noted));
+            }
+            Change::Replace { record, kinds, validate_only: false } => self.replace(record, kinds)?,
             Change::Delete(record) => Ok(self.delete(record)?),
             Change::None(record) => Ok(record),
             Change::Reserve(asked) => {
@@ -109,6 +113,16 @@ impl Batch<'_> {
         }
     }
 
+    /// Whether there is room for what a container requests from now on, in place of what it has; what all of them have then.
+    fn admit_again(&mut self, record: &Record) -> Outcome<Room> {
+        self.expire()?;
+        let had = query::record(&self.transaction, record.name(), record.uid())?;
+        let had = had.as_ref().map(ledger::of).unwrap_or_default();
+        let asked = ledger::of(record);
+        let taken = self.taken.containers.minus(had).plus(asked);
+        Ok(self.taken.admit_again(self.room, had, asked).map(|()| taken))
+    }
+
     fn is_taken(&self, record: &Record) -> Result<bool, Error> {
         self.transaction
             .prepare_cached("SELECT EXISTS (SELECT 1 FROM containers WHERE name = ?1)")?
@@ -137,6 +151,17 @@ impl Batch<'_> {
             .prepare_cached("UPDATE containers SET record = ?3 WHERE name = ?1 AND uid = ?2")?
             .execute((record.name(), record.uid(), record.encode()))?;
         Ok(record)
+    }
+
+    fn replace(&mut self, record: Box<Record>, kinds: Kinds) -> Outcome<Box<Record>> {
+        match self.admit_again(&record)? {
+            Ok(taken) => {
+                let record = self.update(record, kinds)?;
+                self.taken.containers = taken;
+                Ok(Ok(record))
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
     }
 
     fn delete(&mut self, record: Box<Record>) -> Result<Box<Record>, Error> {
@@ -202,6 +227,7 @@ fn repeated(change: &Change, answer: &[u8]) -> Result<Committed, Error> {
         | Change::Rehearse { .. }
         | Change::Recover(_)
         | Change::Update { .. }
+        | Change::Replace { .. }
         | Change::Delete(_)
         | Change::None(_)
         | Change::Expire

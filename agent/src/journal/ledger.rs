@@ -28,7 +28,12 @@ impl Taken {
 
     /// Whether there is room for `asked` on a node that has `room`.
     pub(super) fn admit(&self, room: Room, asked: Room) -> Result<(), JournalError> {
-        let free = room.minus(self.containers).minus(self.reserved);
+        self.admit_again(room, Room::default(), asked)
+    }
+
+    /// The same for somebody who gives up what it `had`. Who asks for no more than that gets it, also on a node that has shrunk.
+    pub(super) fn admit_again(&self, room: Room, had: Room, asked: Room) -> Result<(), JournalError> {
+        let free = room.minus(self.containers).minus(self.reserved).plus(had);
         admit(free, asked).map_err(|shortage| match shortage.resource {
             Resource::Containers => JournalError::Full(u32::try_from(room.containers).unwrap_or(u32::MAX)),
             Resource::Memory | Resource::Cpu => RoomError::Insufficient(shortage).into(),

@@ -128,6 +128,15 @@ pub enum Change {
         /// What about it.
         kinds: Kinds,
     },
+    /// It has another specification; there must be room for what that requests more.
+    Replace {
+        /// The container.
+        record: Box<Record>,
+        /// What about it.
+        kinds: Kinds,
+        /// Only see whether it could be.
+        validate_only: bool,
+    },
     /// It is gone.
     Delete(Box<Record>),
     /// Nothing; only the request is remembered.

@@ -61,6 +61,15 @@ pub(super) fn after(connection: &Connection, sequence: u64, limit: u32) -> Resul
     Ok(Page { entries, oldest: oldest.map_or(head.saturating_add(1), number), head })
 }
 
+/// The record of a container; `None` if there is none that can be decoded.
+pub(super) fn record(connection: &Connection, name: &str, uid: &str) -> Result<Option<Record>, Error> {
+    let stored: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT record FROM containers WHERE name = ?1 AND uid = ?2")?
+        .query_row((name, uid), |row| row.get(0))
+        .optional()?;
+    Ok(stored.and_then(|bytes| Record::decode(&bytes).ok()))
+}
+
 /// Records that can be decoded, by name.
 pub(super) fn each_record(connection: &Connection, mut take: impl FnMut(Record)) -> Result<(), Error> {
     let mut statement = connection.prepare_cached("SELECT name, record FROM containers ORDER BY name")?;

@@ -25,6 +25,8 @@ pub struct Record {
     pub restart: Restarts,
     /// The present attempt was stopped because of its health.
     pub unhealthy: bool,
+    /// How often its root from an archive has become another one: a root that was unpacked earlier is not its own any more.
+    pub root: u32,
 }
 
 /// How a container's restarts went so far.
@@ -86,6 +88,8 @@ struct Stored {
     delay_ms: u64,
     #[prost(bool, tag = "17")]
     unhealthy: bool,
+    #[prost(uint32, tag = "18")]
+    root: u32,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -192,6 +196,7 @@ impl Record {
             restarts_in_window: self.restart.history.in_window,
             doublings: self.restart.history.doublings,
             unhealthy: self.unhealthy,
+            root: self.root,
             delay_ms: u64::try_from(self.restart.delay.as_millis()).unwrap_or(u64::MAX),
         };
         stored.encode_to_vec()
@@ -216,8 +221,8 @@ impl Record {
         };
         let since = stored.since.take().map(Moment::from).unwrap_or_default();
         let container = stored.container.take().unwrap_or_default();
-        let Stored { boot_id, replaced, unhealthy, .. } = stored;
-        Ok(Self { container, state, boot_id, replaced, since, restart, unhealthy })
+        let Stored { boot_id, replaced, unhealthy, root, .. } = stored;
+        Ok(Self { container, state, boot_id, replaced, since, restart, unhealthy, root })
     }
 }
 

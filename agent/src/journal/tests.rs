@@ -15,6 +15,7 @@ fn record(name: &str) -> Box<Record> {
         since: Moment::default(),
         restart: Restarts::default(),
         unhealthy: false,
+        root: 0,
     };
     record.set_state(State::created(false));
     Box::new(record)

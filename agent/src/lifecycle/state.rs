@@ -92,6 +92,11 @@ pub enum Event {
     Thaw,
     /// A caller wants other limits.
     Resize,
+    /// A caller wants it to be another one from its next start on.
+    Update {
+        /// Whether it is then deleted when it has stopped.
+        ephemeral: bool,
+    },
     /// The supervisor says the command has been executed.
     Launched,
     /// The supervisor says that none of its processes runs.

@@ -54,6 +54,8 @@ fn at_rest(state: &State, event: &Event) -> Decision {
         // The next start has them.
         Event::Resize if !state.deleting => stay(state),
         Event::Resize => Err(BEING_DELETED),
+        Event::Update { .. } if state.deleting => Err(BEING_DELETED),
+        Event::Update { ephemeral } => go(State { ephemeral: *ephemeral, ..state.clone() }, []),
         Event::Launched
         | Event::Froze
         | Event::Thawed
@@ -81,6 +83,7 @@ fn starting(state: &State, event: &Event) -> Decision {
         Event::Signal | Event::Freeze | Event::Thaw | Event::Resize => {
             Err(Refusal::WrongState("it is being started; wait until it runs"))
         }
+        Event::Update { .. } => Err(RUNS),
         Event::Launched => go(state.clone().into(Phase::Running), []),
         Event::Over { end } => reap(state, *end),
         Event::GraceOver
@@ -105,6 +108,7 @@ fn running(state: &State, event: &Event) -> Decision {
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
+        Event::Update { .. } => Err(RUNS),
         Event::Freeze if state.deleting => Err(BEING_DELETED),
         Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
         // A store that was lost knows nothing of a freeze; the supervisor does.
@@ -130,6 +134,7 @@ fn freezing(state: &State, event: &Event) -> Decision {
         Event::Freeze => stay(state),
         Event::Thaw => thaw(state),
         Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
+        Event::Update { .. } => Err(RUNS),
         Event::Froze => go(state.clone().into(Phase::Frozen), []),
         Event::FreezeFailed => go(state.clone().into(Phase::Running), []),
         // The supervisor says what is; it may not have begun, or have ended an earlier thaw.
@@ -154,6 +159,7 @@ fn frozen(state: &State, event: &Event) -> Decision {
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Thaw => thaw(state),
         Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
+        Event::Update { .. } => Err(RUNS),
         Event::Thawed => go(state.clone().into(Phase::Running), []),
         Event::Freeze | Event::Launched | Event::Froze | Event::FreezeFailed | Event::ThawFailed => stay(state),
         Event::Over { end } => reap(state, *end),
@@ -175,6 +181,7 @@ fn thawing(state: &State, event: &Event) -> Decision {
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
         Event::Freeze => go(state.clone().into(Phase::Freezing), [Effect::Freeze]),
         Event::Resize => go(state.clone(), [Effect::ApplyLimits]),
+        Event::Update { .. } => Err(RUNS),
         Event::Thawed => go(state.clone().into(Phase::Running), []),
         Event::ThawFailed => go(state.clone(), [Effect::RetryThaw]),
         // What the supervisor said before it heard of the thaw.
@@ -192,7 +199,7 @@ fn thawing(state: &State, event: &Event) -> Decision {
 
 fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
     match event {
-        Event::Start => Err(Refusal::WrongState("it is stopping; wait until it has stopped")),
+        Event::Start | Event::Update { .. } => Err(Refusal::WrongState("it is stopping; wait until it has stopped")),
         Event::Stop { grace } if grace.is_zero() => kill(state),
         // A second stop may shorten the grace period, never lengthen it.
         Event::Stop { grace } if *grace < current => {
@@ -220,7 +227,9 @@ fn stopping(state: &State, current: Duration, event: &Event) -> Decision {
 
 fn killing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Resize => Err(Refusal::WrongState("it is being killed; wait until it has stopped")),
+        Event::Start | Event::Resize | Event::Update { .. } => {
+            Err(Refusal::WrongState("it is being killed; wait until it has stopped"))
+        }
         Event::Stop { .. } => stay(state),
         Event::Delete { force } => delete_live(state, *force),
         Event::Signal => go(state.clone(), [Effect::SendSignal]),
@@ -242,7 +251,7 @@ fn killing(state: &State, event: &Event) -> Decision {
 
 fn reaping(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Resize => {
+        Event::Start | Event::Resize | Event::Update { .. } => {
             Err(Refusal::WrongState("it has ended and is being cleaned up; wait until it has stopped"))
         }
         Event::Stop { .. } => stay(state),
@@ -274,6 +283,7 @@ fn waiting(state: &State, event: &Event) -> Decision {
         Event::Signal | Event::Freeze | Event::Thaw => Err(Refusal::WrongState("it waits to be started again")),
         // The next start has them.
         Event::Resize => stay(state),
+        Event::Update { .. } => Err(Refusal::WrongState("it waits to be started again; stop it first")),
         Event::Launched
         | Event::Froze
         | Event::Thawed
@@ -291,7 +301,9 @@ fn waiting(state: &State, event: &Event) -> Decision {
 
 fn removing(state: &State, event: &Event) -> Decision {
     match event {
-        Event::Start | Event::Signal | Event::Freeze | Event::Thaw | Event::Resize => Err(BEING_DELETED),
+        Event::Start | Event::Signal | Event::Freeze | Event::Thaw | Event::Resize | Event::Update { .. } => {
+            Err(BEING_DELETED)
+        }
         Event::Stop { .. } | Event::Delete { .. } => stay(state),
         Event::Purged => go(state.clone().into(Phase::Removed), []),
         Event::PurgeFailed => go(state.clone(), [Effect::RetryPurge]),
@@ -316,6 +328,7 @@ fn removed(event: &Event) -> Decision {
         | Event::Freeze
         | Event::Thaw
         | Event::Resize
+        | Event::Update { .. }
         | Event::Stop { .. }
         | Event::Delete { .. } => Err(BEING_DELETED),
         Event::Launched
@@ -335,6 +348,7 @@ fn removed(event: &Event) -> Decision {
 }
 
 const BEING_DELETED: Refusal = Refusal::WrongState("it is being deleted");
+const RUNS: Refusal = Refusal::WrongState("it runs; stop it first");
 const FROZEN: Refusal = Refusal::WrongState("it is frozen; thaw it");
 
 fn go(next: State, effects: impl Into<Vec<Effect>>) -> Decision {

@@ -49,6 +49,8 @@ pub(super) fn events() -> Vec<Event> {
         Event::Freeze,
         Event::Thaw,
         Event::Resize,
+        Event::Update { ephemeral: false },
+        Event::Update { ephemeral: true },
         Event::Launched,
         Event::Froze,
         Event::Thawed,

@@ -36,6 +36,13 @@ proptest! {
             prop_assert!(!(ends && step.next.wanted));
             prop_assert!(step.next.asked <= step.next.attempt);
             prop_assert!(state.phase != Phase::Removed);
+            // Another specification is for the next start: one that runs stays as it is, and nothing is done.
+            if let Event::Update { ephemeral } = event {
+                prop_assert!(matches!(state.phase, Phase::Created | Phase::Stopped) && step.effects.is_empty());
+                prop_assert_eq!(&step.next, &State { ephemeral, ..state.clone() });
+            } else {
+                prop_assert_eq!(step.next.ephemeral, state.ephemeral);
+            }
             // A freeze is asked for only on the way to being frozen, and what may be frozen and is to end is thawed or killed.
             prop_assert!(!step.effects.contains(&Effect::Freeze) || step.next.phase == Phase::Freezing);
             let may_be_frozen = |phase: &Phase| matches!(phase, Phase::Freezing | Phase::Frozen | Phase::Thawing);

@@ -69,6 +69,17 @@ impl Observer for Notice {
         let handle = lock(&inner.handles).get(name).cloned()?;
         Some(handle.view())
     }
+
+    fn take_ids(&self) -> Option<v1::IdRange> {
+        let inner = self.registry.upgrade()?;
+        lock(&inner.ids).take()
+    }
+
+    fn give_back_ids(&self, range: v1::IdRange) {
+        if let Some(inner) = self.registry.upgrade() {
+            lock(&inner.ids).give_back(range);
+        }
+    }
 }
 
 /// When a new container is to be started.
@@ -307,6 +318,7 @@ impl Registry {
             since: Moment::now(&host.boot_id),
             restart: Restarts::default(),
             unhealthy: false,
+            root: 0,
         };
         record.set_state(state);
         record

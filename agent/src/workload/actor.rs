@@ -274,7 +274,7 @@ impl Actor {
         }
     }
 
-    fn publish(&mut self, record: Record) -> Arc<Record> {
+    pub(super) fn publish(&mut self, record: Record) -> Arc<Record> {
         log_transition(&self.record.state, &record);
         self.record = record;
         let shared = Arc::new(self.record.clone());

@@ -56,6 +56,8 @@ pub enum Op {
     },
     /// Replace its limits.
     Resize(Box<v1::Resources>),
+    /// Replace its specification.
+    Update(Box<v1::ContainerSpec>),
     /// Write a file of its cgroup.
     SetCgroupValue(Box<CgroupValue>),
     /// Look whether it still has its limits, and bring them back.

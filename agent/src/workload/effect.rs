@@ -109,7 +109,11 @@ impl Actor {
         let (host, plan) = plan;
         let paths = host.paths(self.record.name());
         let copy = self.record.encode();
+        let earlier = self.earlier_root();
         let launched = blocking::run(move || {
+            if let Some(owner) = earlier {
+                tweendeck_runtime::unpack::discard(&owner, &paths).map_err(|error| causes(&error))?;
+            }
             let launched = launch(&host.runtime, &plan, &paths).map_err(|error| causes(&error))?;
             crate::adoption::leave_copy(&paths, &copy);
             Ok::<_, String>(launched)

@@ -85,7 +85,7 @@ impl Actor {
             Ok(Hook {
                 path: directory.join(&asked.program),
                 arguments: asked.arguments,
-                environment: environment.clone(),
+                environment: asked.env.into_iter().chain(environment.clone()).collect(),
                 input: input.clone(),
                 timeout: asked.timeout.and_then(|timeout| timeout.try_into().ok()).unwrap_or(TIMEOUT),
             })

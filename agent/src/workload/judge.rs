@@ -9,6 +9,7 @@ use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
 use super::effect::own_grace;
 use super::resize::{self, Caller};
+use super::update;
 use crate::journal::{JournalError, Record, Request, Restarts};
 use crate::lifecycle::{Effect, Event, Phase, Refusal, step};
 
@@ -16,7 +17,7 @@ impl Actor {
     /// Judges a command, makes what it asks durable, and answers; the effects follow.
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
         // One at a time, so that each is judged by what the one before it has left.
-        if matches!(command.op, Op::Resize(_) | Op::SetCgroupValue(_) | Op::Audit) {
+        if matches!(command.op, Op::Resize(_) | Op::Update(_) | Op::SetCgroupValue(_) | Op::Audit) {
             Box::pin(self.settle()).await?;
             if self.unstored.is_some() {
                 // What came of it is not stored yet, and nothing is decided before it is.
@@ -36,13 +37,15 @@ impl Actor {
             }
         }
         let next = match precondition.check(&self.record).and_then(|()| self.judge(&op)) {
-            Ok(next) if !validate_only => next,
+            // Whether there is room for another specification is for the journal to say.
+            Ok(next) if !validate_only || matches!(op, Op::Update(_)) => next,
             Ok(_) => return answer(reply, Ok(self.accepted())),
             Err(refused) => return answer(reply, Err(refused)),
         };
         match op {
             Op::Signal { signal, scope } => self.signal(signal, scope, request, reply),
             Op::SetCgroupValue(value) => self.set_value(*value, Caller { request, reply }),
+            Op::Update(_) => return Box::pin(self.update(next.0, validate_only, Caller { request, reply })).await,
             Op::Audit => {
                 let done = Box::pin(self.audit()).await;
                 let _ = reply.send(Ok(self.accepted()));
@@ -129,6 +132,7 @@ impl Actor {
             Op::Thaw | Op::Rejoin => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
             Op::Resize(_) => Event::Resize,
+            Op::Update(spec) => Event::Update { ephemeral: spec.ephemeral },
             Op::SetCgroupValue(_) if !self.record.state.is_live() => {
                 return Err(wrong_state("it does not run, so it has no cgroup"));
             }
@@ -146,16 +150,12 @@ impl Actor {
             Op::Isolate { .. } => next.status_mut().isolated = true,
             // Whoever freezes it, or lets it go on, answers for it.
             Op::Freeze | Op::Thaw | Op::Rejoin => next.status_mut().isolated = false,
-            Op::Start
-            | Op::Stop { .. }
-            | Op::Delete { .. }
-            | Op::Signal { .. }
-            | Op::Resize(_)
-            | Op::SetCgroupValue(_)
-            | Op::Audit => {}
-        }
-        if let Op::Resize(resources) = op {
-            resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
+            Op::Resize(resources) => {
+                resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
+            }
+            Op::Update(spec) => update::with_spec(&mut next, spec),
+            Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Signal { .. } | Op::SetCgroupValue(_) | Op::Audit => {
+            }
         }
         if fresh {
             // Somebody asked for it: what went before does not count.

@@ -28,6 +28,7 @@ mod resize;
 mod restart;
 mod unpack;
 mod unstored;
+mod update;
 mod value;
 
 use std::sync::Arc;
@@ -46,9 +47,11 @@ pub(crate) use plan::ALL_CAPABILITIES;
 pub use plan::{Filters, plan};
 pub use value::CgroupValue;
 
+use tweendeck_proto::v1::IdRange;
+
 use crate::journal::{Journal, Record};
 
-/// Who wants to know that a container changed. Called by the actor after the change is durable; must not block.
+/// The other containers: who wants to know that one changed, which is told after the change is durable, and what they share. Must not block.
 pub trait Observer: Send + Sync + 'static {
     /// The container is now as `record` says.
     fn changed(&self, record: &Record);
@@ -56,6 +59,10 @@ pub trait Observer: Send + Sync + 'static {
     fn removed(&self, record: &Record);
     /// The container of that name as it last was durable.
     fn find(&self, name: &str) -> Option<Arc<Record>>;
+    /// Takes user ids for a container that is to have its own; `None` when there are none left.
+    fn take_ids(&self) -> Option<IdRange>;
+    /// Gives them back.
+    fn give_back_ids(&self, range: IdRange);
 }
 
 /// What actors share.

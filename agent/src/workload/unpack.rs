@@ -1,4 +1,4 @@
-//! A root file system from an archive, before the first start.
+//! A root file system from an archive, before the first start by it.
 //!
 //! It may take minutes, so it goes on in a task of its own, and the actor hears signals and stops meanwhile. Nothing about it is written down: whether a root is
 //! there is what the disk says (`tweendeck_runtime::unpack`), and an agent that finds a promised start goes on with it, from the beginning if it was not whole.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot};
 use tweendeck_proto::v1::{self, root_filesystem::Source};
-use tweendeck_runtime::unpack::{self, Archive, Bounds, Done, Stop, UnpackError};
+use tweendeck_runtime::unpack::{self, Archive, Bounds, Done, Owner, Stop, UnpackError};
 
 use super::actor::{Actor, ShuttingDown};
 use super::namespaces::Namespaces;
@@ -74,14 +74,20 @@ pub(super) fn archive(spec: &v1::ContainerSpec) -> Option<Archive> {
 }
 
 impl Actor {
-    /// Begins. The launch follows when the root is there, which it is at once in all starts but the first.
+    /// Whose a root may be that was unpacked before the container was given another kind of root.
+    pub(super) fn earlier_root(&self) -> Option<Owner> {
+        let none_now = archive(&self.record.spec()).is_none();
+        (none_now && self.record.root > 0).then(|| self.record.root_owner())
+    }
+
+    /// Begins. The launch follows when the root is there, which it is at once in all starts but the first, and the first by another archive.
     pub(super) fn unpack(&mut self, archive: Archive) {
         let (sender, outcome) = oneshot::channel();
         let (turn, given_up) = oneshot::channel::<()>();
         let stop = Arc::new(Stop::default());
         self.unpacking = Some(Unpacking { outcome, stop: stop.clone(), turn: Some(turn) });
         let host = self.around.host.clone();
-        let (name, uid) = (self.record.name().to_owned(), self.record.uid().to_owned());
+        let (name, owner) = (self.record.name().to_owned(), self.record.root_owner());
         tasks::spawn("unpack", async move {
             // Being given up comes first: nothing is begun then.
             let turn = tokio::select! { biased;
@@ -91,7 +97,7 @@ impl Actor {
             let done = match turn {
                 Some(_turn) => {
                     let paths = host.paths(&name);
-                    let work = move || unpack::unpack(&host.runtime, &archive, &uid, &paths, &stop);
+                    let work = move || unpack::unpack(&host.runtime, &archive, &owner, &paths, &stop);
                     blocking::run(work).await.map_err(|error| error.to_string())
                 }
                 None => Ok(Err(UnpackError::Stopped)),

@@ -14,7 +14,7 @@ use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
 use uuid::Uuid;
 
 /// Largest answer that is taken. The contract's limit is for requests; a page of 100 containers with the longest commands
-/// and environments is 26 MiB.
+/// and environments is 26 MiB, with the longest labels and annotations 32 MiB.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
 
 /// What a call does, which decides how long it may take and whether it is tried again.
@@ -83,6 +83,7 @@ methods! {
     Read ContainerServiceClient get_cgroup_value(GetCgroupValueRequest) -> GetCgroupValueResponse {}
     Mutation ContainerServiceClient set_cgroup_value(SetCgroupValueRequest) -> SetCgroupValueResponse { request_id }
     Mutation ContainerServiceClient resize_container(ResizeContainerRequest) -> ResizeContainerResponse { request_id }
+    Mutation ContainerServiceClient update_container(UpdateContainerRequest) -> UpdateContainerResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::container::ContainerArgs;
+use super::container::{ContainerArgs, NewArgs};
 use super::limits::LimitArgs;
 use super::value;
 use crate::signal;
@@ -33,12 +33,30 @@ pub(crate) struct RunArgs {
     #[arg(short, long)]
     pub(crate) detach: bool,
     #[command(flatten)]
-    pub(crate) container: ContainerArgs,
+    pub(crate) container: NewArgs,
 }
 
 /// Arguments of `create`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) container: NewArgs,
+}
+
+const UPDATE_HELP: &str = "\
+Examples:
+  tween update web --memory 128M --label app=web /usr/bin/web --port 8080
+  tween update box --rootfs-archive /srv/box-2.tar --direct /sbin/init
+
+All options are those of `tween create`, and the whole specification is replaced: what is not given has its default again. `tween info NAME` shows what there is.";
+
+/// Arguments of `update`.
+#[derive(Debug, Args)]
+#[command(after_help = UPDATE_HELP)]
+pub(crate) struct UpdateArgs {
+    /// Name of the container, which must not run.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) container: ContainerArgs,
 }

@@ -1,4 +1,4 @@
-//! The options that describe a container, for `run` and `create`.
+//! The options that describe a container, for `run`, `create` and `update`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,21 +19,41 @@ use super::supervision::SupervisionArgs;
 use super::value::{self, Pair};
 use crate::signal;
 
+/// A container that is to be made.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// Name, unique on the node: a letter or digit, then up to 62 of A-Z a-z 0-9 _ . - [default: c- and 8 random hex digits].
+    #[arg(short, long)]
+    name: Option<String>,
+    /// Create it in the room of this reservation (`tween reserve`) [default: in what is free].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reservation: Option<String>,
+    #[command(flatten)]
+    container: ContainerArgs,
+}
+
+impl NewArgs {
+    /// The container's name, made up if none was given, and its specification.
+    pub(crate) fn into_named_spec(self) -> (String, ContainerSpec) {
+        (self.name.unwrap_or_else(made_up_name), self.container.into_spec())
+    }
+}
+
 /// What a container is to be.
 #[derive(Debug, Args)]
 pub(crate) struct ContainerArgs {
     /// The program and its arguments. Options behind it are its own. A program without / is looked up in the container's PATH.
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
-    /// Name, unique on the node: a letter or digit, then up to 62 of A-Z a-z 0-9 _ . - [default: c- and 8 random hex digits].
-    #[arg(short, long)]
-    name: Option<String>,
     /// An environment variable; may be repeated.
     #[arg(short, long, value_parser = value::pair, value_name = "KEY=VALUE")]
     env: Vec<Pair>,
     /// A label for selection; may be repeated, up to 64 times.
     #[arg(short, long, value_parser = value::pair, value_name = "KEY=VALUE")]
     label: Vec<Pair>,
+    /// Text for people and programs, which nothing is selected by; may be repeated, up to 64 times.
+    #[arg(long, value_parser = value::pair, value_name = "KEY=VALUE")]
+    annotation: Vec<Pair>,
     /// Working directory inside the container, absolute [default: /].
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
@@ -79,9 +99,6 @@ pub(crate) struct ContainerArgs {
     supervision: SupervisionArgs,
     #[command(flatten)]
     requests: RequestArgs,
-    /// Create it in the room of this reservation (`tween reserve`) [default: in what is free].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) reservation: Option<String>,
     #[command(flatten)]
     logs: LogOptionArgs,
 }
@@ -118,8 +135,8 @@ struct RootArgs {
 }
 
 impl ContainerArgs {
-    /// The container's name, made up if none was given, and its specification.
-    pub(crate) fn into_named_spec(self) -> (String, ContainerSpec) {
+    /// Its specification.
+    pub(crate) fn into_spec(self) -> ContainerSpec {
         let (network, shared) = match self.network {
             None => (v1::NetworkMode::Unspecified, None),
             Some(Network::None) => (v1::NetworkMode::None, None),
@@ -138,6 +155,7 @@ impl ContainerArgs {
             rootfs: self.root.into_rootfs(),
             resources: self.limits.into_resources(),
             labels: BTreeMap::from_iter(self.label),
+            annotations: BTreeMap::from_iter(self.annotation),
             hostname: self.hostname.unwrap_or_default(),
             network: network.into(),
             init: init.into(),
@@ -155,7 +173,7 @@ impl ContainerArgs {
         self.pressure.into_spec(&mut spec);
         self.supervision.into_spec(&mut spec);
         spec.requests = self.requests.into_requests();
-        (self.name.unwrap_or_else(made_up_name), spec)
+        spec
     }
 }
 
@@ -202,7 +220,7 @@ mod tests {
     #[derive(Debug, Parser)]
     struct Line {
         #[command(flatten)]
-        container: ContainerArgs,
+        container: NewArgs,
     }
 
     fn spec(line: &[&str]) -> (String, ContainerSpec) {
@@ -236,7 +254,7 @@ mod tests {
 
     #[test]
     fn every_option_arrives_in_the_specification() {
-        let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 --device /dev/fuse:rw -e A=1 -e B=x=y -l app=web -w /srv \
+        let line = "-n web -m 64M --cpus 0.5 --cpu-weight 200 --cpu-period-us 50000 --pids 10 --device /dev/fuse:rw -e A=1 -e B=x=y -l app=web --annotation note=a=b -w /srv \
                     -u 1000:1001 --hostname h --writable 8M --network host --pid container:db --userns host --timens private --boottime -5 --direct --stop-signal INT --stop-grace 3s --rm sleep 1";
         let (name, spec) = spec(&line.split_whitespace().collect::<Vec<_>>());
         let host = v1::HostRootfs { writable_bytes: Some(8 << 20) };
@@ -264,6 +282,7 @@ mod tests {
                 ..Default::default()
             }),
             labels: owned(&[("app", "web")]),
+            annotations: owned(&[("note", "a=b")]),
             hostname: "h".to_owned(),
             network: v1::NetworkMode::Host.into(),
             init: v1::InitMode::Direct.into(),
@@ -307,6 +326,17 @@ mod tests {
         assert_eq!(spec.rootfs, Some(v1::RootFilesystem { source }));
         refused(&["--read-only", "true"]);
         refused(&["--rootfs", "/srv", "--writable", "1M", "true"]);
+    }
+
+    #[test]
+    fn variables_of_hooks_are_for_all_of_them_and_need_one() {
+        let (_, spec) = spec(&["--pre-start", "note a", "--post-stop", "note", "--hook-env", "A=1", "true"]);
+        let v1::Hooks { pre_start, post_stop } = spec.hooks.unwrap();
+        let env = BTreeMap::from([("A".to_owned(), "1".to_owned())]);
+        let hook = v1::Hook { program: "note".to_owned(), env, ..Default::default() };
+        let first = v1::Hook { arguments: vec!["a".to_owned()], ..hook.clone() };
+        assert_eq!((pre_start, post_stop), (vec![first], vec![hook]));
+        refused(&["--hook-env", "A=1", "true"]);
     }
 
     #[test]

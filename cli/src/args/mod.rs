@@ -24,7 +24,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use change::{
     CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
-    WaitArgs,
+    UpdateArgs, WaitArgs,
 };
 pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use exec::{AttachArgs, ConsoleArgs, ExecArgs, ExecsArgs};
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Cp(CopyArgs),
     /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
     Resize(Box<ResizeArgs>),
+    /// Replace the whole specification of a container that does not run: what is not given has its default again.
+    Update(Box<UpdateArgs>),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -182,6 +184,7 @@ impl Command {
             | Self::Thaw(_)
             | Self::Cp(_)
             | Self::Resize(_)
+            | Self::Update(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

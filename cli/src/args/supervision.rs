@@ -1,15 +1,16 @@
 //! The options that say what becomes of a container by itself.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use tweendeck_proto::v1::{self, ContainerSpec, probe::Check};
 
-use super::value;
+use super::value::{self, Pair};
 
 /// Restarts, probes, hooks, isolation.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Supervision")]
+#[command(next_help_heading = "Supervision", group = clap::ArgGroup::new("hook").args(["pre_start", "post_stop"]).multiple(true))]
 pub(crate) struct SupervisionArgs {
     /// Start it again by itself: no, on-failure, always; with :NUMBER at most so often in --restart-window [default: no].
     #[arg(long, value_parser = restart, conflicts_with = "ephemeral", value_name = "WHEN[:NUMBER]")]
@@ -45,6 +46,9 @@ pub(crate) struct SupervisionArgs {
     /// The same, after each end.
     #[arg(long, value_name = "PROGRAM [ARGUMENT...]")]
     post_stop: Vec<String>,
+    /// An environment variable of all these programs; may be repeated, up to 64 times.
+    #[arg(long, requires = "hook", value_parser = value::pair, value_name = "KEY=VALUE")]
+    hook_env: Vec<Pair>,
     /// What becomes of it when the node has had no contact with etcd for so long: stop:DURATION or freeze:DURATION [default: it runs on].
     #[arg(long, value_parser = isolation, value_name = "ACTION:DURATION")]
     on_isolation: Option<v1::IsolationPolicy>,
@@ -64,10 +68,9 @@ impl SupervisionArgs {
         let probes =
             v1::Probes { startup: self.startup_probe, readiness: self.readiness_probe, liveness: self.liveness_probe };
         spec.probes = (probes != v1::Probes::default()).then(|| probes.into());
-        let hooks = v1::Hooks {
-            pre_start: self.pre_start.iter().map(|line| hook(line)).collect(),
-            post_stop: self.post_stop.iter().map(|line| hook(line)).collect(),
-        };
+        let env = BTreeMap::from_iter(self.hook_env);
+        let hooks = |lines: &[String]| lines.iter().map(|line| hook(line, &env)).collect();
+        let hooks = v1::Hooks { pre_start: hooks(&self.pre_start), post_stop: hooks(&self.post_stop) };
         spec.hooks = (hooks != v1::Hooks::default()).then_some(hooks);
         spec.isolation = self.on_isolation;
     }
@@ -94,9 +97,9 @@ fn isolation(text: &str) -> Result<v1::IsolationPolicy, String> {
     Ok(v1::IsolationPolicy { action: action.into(), after: value::duration(after)?.try_into().ok() })
 }
 
-fn hook(line: &str) -> v1::Hook {
+fn hook(line: &str, env: &BTreeMap<String, String>) -> v1::Hook {
     let mut words = line.split_whitespace().map(ToOwned::to_owned);
-    v1::Hook { program: words.next().unwrap_or_default(), arguments: words.collect(), timeout: None }
+    v1::Hook { program: words.next().unwrap_or_default(), arguments: words.collect(), timeout: None, env: env.clone() }
 }
 
 fn probe(text: &str) -> Result<v1::Probe, String> {
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(restart("on-failure:3"), Ok((v1::RestartMode::OnFailure, 3)));
         assert_eq!(restart("always"), Ok((v1::RestartMode::Always, 0)));
         assert!(restart("sometimes").is_err() && restart("always:x").is_err());
-        let hook = hook("mount  /a /b");
+        let hook = hook("mount  /a /b", &BTreeMap::new());
         assert_eq!((hook.program.as_str(), hook.arguments), ("mount", vec!["/a".to_owned(), "/b".to_owned()]));
         let policy = isolation("freeze:2m").unwrap();
         assert_eq!((policy.action(), policy.after.unwrap().seconds), (v1::IsolationAction::Freeze, 120));

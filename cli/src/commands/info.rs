@@ -146,6 +146,7 @@ fn asked(details: &mut Details, spec: &ContainerSpec) {
         details.fact("Ephemeral", "removed when it stops");
     }
     details.facts("Labels", spec.labels.iter().map(|(key, value)| format!("{key}={value}")));
+    details.facts("Annotations", spec.annotations.iter().map(|(key, value)| format!("{key}={value}")));
 }
 
 /// Its window; the API's defaults where nothing was asked.

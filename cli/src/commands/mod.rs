@@ -28,6 +28,7 @@ mod run;
 mod session;
 mod stats;
 mod supervision;
+mod update;
 mod usage;
 mod version;
 mod wait;
@@ -70,6 +71,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Cgroup(args) => cgroup::run(args, agent, out).await,
         Command::Cp(args) => Box::pin(cp::run(args, agent, out)).await,
         Command::Resize(args) => resize::run(*args, agent, out).await,
+        Command::Update(args) => update::run(*args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,
         Command::Ls(args) => ls::run(args, agent, out).await,
         Command::Ps(args) => ps::run(args, agent, out).await,

@@ -238,6 +238,15 @@ impl ContainerService for Services {
         Ok(Response::new(ResizeContainerResponse { container: Some(container) }))
     }
 
+    async fn update_container(&self, request: Request<UpdateContainerRequest>) -> Answer<UpdateContainerResponse> {
+        let UpdateContainerRequest { name, spec, request_id, .. } = request.into_inner();
+        let command = spec.as_ref().map(|spec| spec.command.join(" ")).unwrap_or_default();
+        self.called("Update", &name, command, &request_id)?;
+        let container = Container { spec, ..self.find(&name)? };
+        self.put(container.clone());
+        Ok(Response::new(UpdateContainerResponse { container: Some(container) }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let DeleteContainerRequest { name, force, allow_missing, request_id, .. } = request.into_inner();
         self.called("Delete", &name, format!("force={force}"), &request_id)?;

@@ -55,6 +55,18 @@ fn cgroup_prints_what_the_kernel_has() {
 }
 
 #[test]
+fn update_replaces_the_whole_specification() {
+    let agent = with_containers("change-update");
+    let line = ["update", "a", "--annotation", "note=x", "sh", "-c", "exit 3"];
+    assert_eq!(said(&agent, &line), Said { code: Some(0), out: "a\n".to_owned(), err: String::new() });
+    assert_eq!(agent.calls_of("Update"), ["a sh -c exit 3"]);
+    let info = said(&agent, &["info", "a"]).out;
+    assert!(info.contains("\nAnnotations  note=x\n") && info.contains("exit 3"), "{info}");
+    assert_eq!(said(&agent, &["update", "a"]).code, Some(2), "a command is missing");
+    assert!(said(&agent, &["update", "nope", "true"]).err.contains("no container"));
+}
+
+#[test]
 fn rm_prints_what_it_removed() {
     let agent = with_containers("change-rm");
     assert_eq!(said(&agent, &["rm", "nope"]).code, Some(1));

@@ -32,4 +32,5 @@ mod stats;
 mod supervision;
 mod terminal;
 mod traces;
+mod update;
 mod watch;

@@ -225,12 +225,14 @@ async fn hooks_are_run_before_each_start_and_after_each_end() {
         "note",
         &format!("read -r state; echo \"$1 $TWEENDECK_HOOK $TWEENDECK_NAME $TWEENDECK_ATTEMPT\" >>{}", log.display()),
     );
+    // The shell adds PWD and its like to its own environment; the file has what it was started with.
+    program("tell", &format!("tr '\\0' '\\n' </proc/$$/environ | sort >{}/environment", directory.path().display()));
     program("fail", "echo no room >&2; exit 4");
     program("slow", "sleep 1000");
     let flag = format!("--hooks-directory={}", directory.path().display());
     let agent = Agent::with(&[&flag]).await;
     let api = agent.api().await;
-    let hook = |program: &str| Hook { program: program.into(), arguments: vec!["x".into()], timeout: None };
+    let hook = |program: &str| Hook { program: program.into(), arguments: vec!["x".into()], ..Default::default() };
     let hooks = |pre_start, post_stop| Some(Hooks { pre_start, post_stop });
     let noted = ContainerSpec { hooks: hooks(vec![hook("note")], vec![hook("note")]), ..script("exit 0") };
     api.run("a", noted.clone()).await.unwrap();
@@ -239,6 +241,22 @@ async fn hooks_are_run_before_each_start_and_after_each_end() {
     api.wait("a").await.unwrap();
     let lines = std::fs::read_to_string(&log).unwrap();
     assert_eq!(lines, "x pre-start a 1\nx post-stop a 1\nx pre-start a 2\nx post-stop a 2\n");
+    // What it is given, what is the node's, and a PATH; nothing of the agent's.
+    let mut told = hook("tell");
+    told.env = [("LXC_NAME", "an \"e\""), ("EMPTY", "")].map(|(name, value)| (name.into(), value.into())).into();
+    let telling = ContainerSpec { hooks: hooks(vec![told.clone()], vec![]), ..script("exit 0") };
+    api.run("told", telling).await.unwrap();
+    api.wait("told").await.unwrap();
+    let environment = std::fs::read_to_string(directory.path().join("environment")).unwrap();
+    let names: Vec<_> = environment.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+    let expected =
+        ["EMPTY", "LXC_NAME", "PATH", "TWEENDECK_ATTEMPT", "TWEENDECK_HOOK", "TWEENDECK_NAME", "TWEENDECK_UID"];
+    assert_eq!(names, expected, "{environment}");
+    assert!(environment.contains("LXC_NAME=an \"e\"\n") && environment.contains("EMPTY=\n"), "{environment}");
+    told.env =
+        [("TWEENDECK_NAME", "x"), ("LD_PRELOAD", "/x.so")].map(|(name, value)| (name.into(), value.into())).into();
+    let wrong = ContainerSpec { hooks: hooks(vec![], vec![told]), ..script("exit 0") };
+    assert_eq!(fields(&api.create("d", wrong).await.unwrap_err()), ["spec.hooks.post_stop[0].env"; 2]);
     let refused = api.run("b", ContainerSpec { hooks: hooks(vec![hook("fail")], vec![]), ..noted.clone() }).await;
     assert!(refused.as_ref().unwrap_err().message().contains("no room"), "{refused:?}");
     assert_refused(refused, Code::Internal, "START_FAILED");

@@ -10,7 +10,7 @@ use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_integration_tests::kernel::cgroup_file;
 use tweendeck_proto::v1::*;
 
-use crate::operation::{Operation, millis, of_batch, served, sleeps};
+use crate::operation::{Operation, millis, of_batch, served, sleeps, updated};
 
 /// A container and what is about to happen to it, with one request id for all attempts.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl Case {
             | Operation::Batch
             | Operation::Reserve
             | Operation::Hooks => {}
-            Operation::Start => drop(api.create(name, sleeps()).await.unwrap()),
+            Operation::Start | Operation::Update => drop(api.create(name, sleeps()).await.unwrap()),
             Operation::Resize
             | Operation::Freeze
             | Operation::Stop
@@ -146,6 +146,10 @@ impl Case {
                 containers.start_container(request).await.map(drop)
             }
             Operation::Resize => self.resize(api).await,
+            Operation::Update => {
+                let request = UpdateContainerRequest { name, spec: Some(updated()), request_id, ..Default::default() };
+                containers.update_container(request).await.map(drop)
+            }
             Operation::Freeze => {
                 let request = FreezeContainerRequest { name, request_id, ..Default::default() };
                 containers.freeze_container(request).await.map(drop)

@@ -26,7 +26,7 @@ const STARTING: u64 = 60;
 
 /// Entries that an agent must have died after. The others are of what other tests are about (OOM kills, refused forks, stalls, clocks), or are written together
 /// with one that comes behind them: a draw of a reservation with the container.
-const RECORDS: [EventKind; 15] = [
+const RECORDS: [EventKind; 16] = [
     EventKind::Created,
     EventKind::Starting,
     EventKind::Started,
@@ -36,6 +36,7 @@ const RECORDS: [EventKind; 15] = [
     EventKind::Frozen,
     EventKind::Thawed,
     EventKind::Resized,
+    EventKind::Updated,
     EventKind::LimitDrift,
     EventKind::Deleted,
     EventKind::Restarting,

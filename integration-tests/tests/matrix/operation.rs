@@ -16,6 +16,8 @@ pub(crate) enum Operation {
     Run,
     Start,
     Resize,
+    /// Another specification for a container that does not run.
+    Update,
     Freeze,
     Thaw,
     Stop,
@@ -38,11 +40,12 @@ pub(crate) enum Operation {
     Drift,
 }
 
-pub(crate) const ALL: [Operation; 20] = [
+pub(crate) const ALL: [Operation; 21] = [
     Operation::Create,
     Operation::Run,
     Operation::Start,
     Operation::Resize,
+    Operation::Update,
     Operation::Freeze,
     Operation::Thaw,
     Operation::Stop,
@@ -84,6 +87,7 @@ impl Operation {
             Self::Create
             | Self::Run
             | Self::Start
+            | Self::Update
             | Self::Ephemeral
             | Self::Batch
             | Self::Reserve
@@ -118,6 +122,14 @@ pub(crate) fn sleeps() -> ContainerSpec {
 
 pub(crate) fn millis(millis: u64) -> Option<prost_types::Duration> {
     Duration::from_millis(millis).try_into().ok()
+}
+
+/// What a container becomes that did nothing but sleep: it requests more, and has no user ids of its own.
+pub(crate) fn updated() -> ContainerSpec {
+    let requests = Some(ResourceRequests { cpu_millis: 20, memory_bytes: 2 << 20 });
+    let user = Some(Namespace { source: Some(namespace::Source::Mode(NamespaceMode::Host.into())) });
+    let namespaces = Some(NamespaceOptions { user, ..Default::default() });
+    ContainerSpec { requests, namespaces, hostname: "updated".into(), ..sleeps() }
 }
 
 /// A server that becomes ready when it is told.

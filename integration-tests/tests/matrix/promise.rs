@@ -6,7 +6,7 @@ use tweendeck_integration_tests::eventually::eventually_async;
 use tweendeck_proto::v1::*;
 
 use crate::case::Case;
-use crate::operation::{Operation, hook_log};
+use crate::operation::{Operation, hook_log, sleeps, updated};
 
 impl Case {
     /// Checks what was promised.
@@ -23,6 +23,21 @@ impl Case {
                 let told = api.get(name).await.unwrap().spec.unwrap().resources.unwrap().memory.unwrap();
                 assert_eq!((told.max_bytes, self.memory_limit(api).await.as_str()), (Some(32 << 20), "33554432"));
                 self.is_untouched(api).await;
+            }
+            Operation::Update => {
+                let container = api.get(name).await.unwrap();
+                assert_eq!((state(&container), container.spec.as_ref()), (ContainerState::Created, Some(&updated())));
+                assert_eq!(container.status.unwrap().id_range, None);
+                // However often it was asked for.
+                let filter = EventFilter { name: name.clone(), ..Default::default() };
+                let request = ListEventsRequest { filter: Some(filter), ..Default::default() };
+                let events = api.events.clone().list_events(request).await.unwrap().into_inner().events;
+                assert_eq!(
+                    events.iter().filter(|event| event.kinds().any(|kind| kind == EventKind::Updated)).count(),
+                    1
+                );
+                api.start(name).await.unwrap();
+                assert_eq!(self.exec(api, "hostname", "").await.unwrap(), b"updated\n");
             }
             Operation::Freeze => {
                 assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Frozen);
@@ -80,6 +95,12 @@ impl Case {
                 self.is_untouched(api).await;
             }
             Operation::Freeze | Operation::Thaw | Operation::Probe | Operation::Exec => self.is_untouched(api).await,
+            // The one or the other, whole.
+            Operation::Update => {
+                let container = api.get(&self.name).await.unwrap();
+                let (spec, ids) = (container.spec.unwrap(), container.status.unwrap().id_range);
+                assert!(spec == sleeps() && ids.is_some() || spec == updated() && ids.is_none(), "{spec:?} {ids:?}");
+            }
             Operation::Create
             | Operation::Run
             | Operation::Start

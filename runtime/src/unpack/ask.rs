@@ -2,7 +2,7 @@
 //!
 //! Everything is made in `rootfs.part` and becomes `rootfs` by a rename, after it is on the disk. So a root is whole or absent, whatever dies when; what is left
 //! of one that was not finished goes with the next attempt, or with the container. `rootfs.of` says whose it is: a store that was lost knows nothing of earlier
-//! containers of the same name.
+//! containers of the same name, and a container may have been given another archive since.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
@@ -36,6 +36,28 @@ pub struct Archive {
     pub sha256: Option<String>,
     /// What it may contain.
     pub bounds: Bounds,
+}
+
+/// Whose a root is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Identity of the container.
+    pub uid: String,
+    /// Which of its archives the root comes from, counted from 0.
+    pub number: u32,
+}
+
+impl Owner {
+    /// As `rootfs.of` has it.
+    fn text(&self) -> String {
+        // As all of them were called when a container had one archive for life.
+        if self.number == 0 { self.uid.clone() } else { format!("{}.{}", self.uid, self.number) }
+    }
+
+    /// Whether a root is this container's, of this archive or of an earlier one.
+    fn has_made(&self, text: &str) -> bool {
+        text.strip_prefix(self.uid.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
 }
 
 /// Why there is no root. Nothing that could be used as one is left.
@@ -117,25 +139,28 @@ impl Stop {
     }
 }
 
-/// Unpacks an archive as the root file system of the container `uid`, unless that has been done. Blocks until then; ends when the calling thread does.
+/// Unpacks an archive as the root file system of its owner, in place of one of an earlier archive, unless that has been done. Blocks until then; ends when the
+/// calling thread does.
 ///
 /// # Errors
 /// [`UnpackError`]; calling again begins anew.
 pub fn unpack(
     binary: &RuntimeBinary,
     archive: &Archive,
-    uid: &str,
+    owner: &Owner,
     paths: &Paths,
     stop: &Stop,
 ) -> Result<Done, UnpackError> {
-    let (root, part, owner) = (paths.rootfs(), paths.state().join("rootfs.part"), paths.state().join("rootfs.of"));
+    let (root, part, of) = (paths.rootfs(), paths.state().join("rootfs.part"), paths.state().join("rootfs.of"));
     let mut done = Done::default();
     if root.exists() {
-        let earlier = fs::read_to_string(&owner).unwrap_or_default();
-        if earlier == uid {
+        let earlier = fs::read_to_string(&of).unwrap_or_default();
+        if earlier == owner.text() {
             return Ok(done);
         }
-        done.set_aside = Some(set_aside(&root, &earlier, paths)?);
+        if !owner.has_made(&earlier) {
+            done.set_aside = Some(set_aside(&root, &earlier, paths)?);
+        }
     }
     let file = open(&archive.path)?;
     // Only the agent's user gets to it: there may be set-user-ID programs of anybody in an archive.
@@ -143,6 +168,7 @@ pub fn unpack(
     // Also of one that was there already.
     fs::set_permissions(paths.state(), Permissions::from_mode(0o700)).map_err(failed("close", paths.state()))?;
     clear(&part)?;
+    take_away(&root, &part)?;
     DirBuilder::new().mode(0o755).create(&part).map_err(failed("make", &part))?;
     match run(binary, archive, file, &part, stop) {
         Ok(unpacked) => done.unpacked = Some(unpacked),
@@ -151,16 +177,39 @@ pub fn unpack(
             return Err(error);
         }
     }
-    write_durably(&owner, uid).map_err(failed("write", &owner))?;
+    write_durably(&of, &owner.text()).map_err(failed("write", &of))?;
     fs::rename(&part, &root).and_then(|()| sync(paths.state())).map_err(failed("put into place", &root))?;
     Ok(done)
 }
 
-/// Whether the container `uid` has a root that was unpacked for it.
+/// Whether a container has the root that is to be unpacked for it.
 #[must_use]
-pub fn is_unpacked(uid: &str, paths: &Paths) -> bool {
-    let owner = fs::read_to_string(paths.state().join("rootfs.of"));
-    paths.rootfs().is_dir() && owner.is_ok_and(|owner| owner == uid)
+pub fn is_unpacked(owner: &Owner, paths: &Paths) -> bool {
+    let of = fs::read_to_string(paths.state().join("rootfs.of"));
+    paths.rootfs().is_dir() && of.is_ok_and(|of| of == owner.text())
+}
+
+/// Removes a root that was unpacked for a container which has another kind of root now.
+///
+/// # Errors
+/// [`UnpackError::File`]; calling again goes on.
+pub fn discard(owner: &Owner, paths: &Paths) -> Result<(), UnpackError> {
+    let of = fs::read_to_string(paths.state().join("rootfs.of"));
+    if of.is_ok_and(|of| owner.has_made(&of)) {
+        let part = paths.state().join("rootfs.part");
+        clear(&part)?;
+        take_away(&paths.rootfs(), &part)?;
+    }
+    Ok(())
+}
+
+/// Removes a root, if there is one: it is none any more before the first file of it goes.
+fn take_away(root: &Path, part: &Path) -> Result<(), UnpackError> {
+    match fs::rename(root, part) {
+        Ok(()) => clear(part),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("take away", root)(error)),
+    }
 }
 
 fn failed(step: &'static str, path: &Path) -> impl Fn(io::Error) -> UnpackError {

@@ -12,7 +12,7 @@ mod tree;
 
 use serde::{Deserialize, Serialize};
 
-pub use ask::{Archive, Done, Stop, UnpackError, is_unpacked, unpack};
+pub use ask::{Archive, Done, Owner, Stop, UnpackError, discard, is_unpacked, unpack};
 pub use compression::unpacked;
 pub use tweendeck_archive::{Bounds, Content, Entry, Kind, Name, Piece, Problem, Reader, Time};
 

@@ -64,10 +64,10 @@ impl Api {
             Some(Source::Directory(directory)) => (PathBuf::from(directory.path), directory.readonly),
             Some(Source::Archive(archive)) => {
                 let paths = self.registry().host().paths(&name);
-                let (uid, root) = (record.uid().to_owned(), paths.rootfs());
-                let there = blocking::run(move || unpack::is_unpacked(&uid, &paths)).await;
+                let (owner, root) = (record.root_owner(), paths.rootfs());
+                let there = blocking::run(move || unpack::is_unpacked(&owner, &paths)).await;
                 if !there.map_err(|error| Refusal::Internal(error.to_string()))? {
-                    return Err(wrong("its root is unpacked at its first start, and not there yet: start it first"));
+                    return Err(wrong("its root is unpacked when it is started, and not there yet: start it first"));
                 }
                 (root, archive.readonly)
             }

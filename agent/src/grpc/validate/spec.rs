@@ -20,6 +20,8 @@ const ARGS_MAX: usize = 4096;
 const TEXT_MAX: usize = 128 << 10;
 const ENV_MAX: usize = 1024;
 const LABELS_MAX: usize = 64;
+const ANNOTATIONS_MAX: usize = 64;
+const ANNOTATIONS_BYTES: usize = 32 << 10;
 const GROUPS_MAX: usize = 64;
 /// Longest path (PATH_MAX less the NUL).
 const PATH_LEN: usize = 4095;
@@ -42,6 +44,7 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     ours.extend(host.hooks.as_deref());
     commanded(spec, violations);
     labels(spec, violations);
+    annotations(spec, violations);
     hostname(spec, violations);
     namespaces::namespaces(name, spec, violations);
     if let Some(limits) = &spec.resources {
@@ -118,15 +121,32 @@ fn environment(spec: &v1::ContainerSpec, violations: &mut Violations) {
 
 fn labels(spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(spec.labels.len() <= LABELS_MAX, "spec.labels", "has more than 64 labels");
-    for (key, value) in &spec.labels {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
-        if key.is_empty() || key.len() > 128 || !key.bytes().all(allowed) {
-            let text = format!("the key {key:?} must be 1 to 128 characters of A-Z a-z 0-9 _ . / -");
-            violations.add("spec.labels", text);
-        }
+    for (name, value) in &spec.labels {
+        key("spec.labels", name, violations);
         if value.len() > 256 {
-            violations.add("spec.labels", format!("the value of {key:?} has more than 256 bytes"));
+            violations.add("spec.labels", format!("the value of {name:?} has more than 256 bytes"));
         }
+    }
+}
+
+fn annotations(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    let field = "spec.annotations";
+    violations.require(spec.annotations.len() <= ANNOTATIONS_MAX, field, "has more than 64 annotations");
+    let bytes: usize = spec.annotations.iter().map(|(name, value)| name.len().saturating_add(value.len())).sum();
+    violations.require(bytes <= ANNOTATIONS_BYTES, field, "has more than 32768 bytes");
+    for (name, value) in &spec.annotations {
+        key(field, name, violations);
+        if value.contains('\0') {
+            violations.add(field, format!("the value of {name:?} contains a NUL byte"));
+        }
+    }
+}
+
+/// Of a label or an annotation.
+fn key(field: &str, key: &str, violations: &mut Violations) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    if key.is_empty() || key.len() > 128 || !key.bytes().all(allowed) {
+        violations.add(field, format!("the key {key:?} must be 1 to 128 characters of A-Z a-z 0-9 _ . / -"));
     }
 }
 
@@ -197,6 +217,7 @@ mod tests {
         let mut violations = Violations::default();
         commanded(spec, &mut violations);
         labels(spec, &mut violations);
+        annotations(spec, &mut violations);
         hostname(spec, &mut violations);
         if let Some(rootfs) = &spec.rootfs {
             root(&[Path::new("/var/lib/tweendeck")], rootfs, &mut violations);
@@ -251,6 +272,21 @@ mod tests {
         assert_eq!(wrong(&words(2, TEXT_MAX / 2)), ["spec.command"]);
         let env = (0..=ENV_MAX).map(|number| (format!("V{number}"), String::new())).collect();
         assert_eq!(wrong(&v1::ContainerSpec { env, ..good() }), ["spec.env"]);
+    }
+
+    #[test]
+    fn annotations_are_any_text_of_bounded_size_under_keys_of_labels() {
+        let of = |pairs: &[(&str, &str)]| {
+            let annotations = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            wrong(&v1::ContainerSpec { annotations, ..good() })
+        };
+        let long = "x".repeat(ANNOTATIONS_BYTES - 6);
+        assert_eq!(of(&[("a/b", "schön\n"), ("empty", "")]), Vec::<String>::new());
+        assert_eq!(of(&[("a", &long), ("b", "1234")]), Vec::<String>::new());
+        assert_eq!(of(&[("a", &long), ("b", "12345")]), ["spec.annotations"]);
+        assert_eq!(of(&[("a b", "\0"), ("", "")]), ["spec.annotations"; 3]);
+        let many = (0..=ANNOTATIONS_MAX).map(|number| (number.to_string(), String::new())).collect();
+        assert_eq!(wrong(&v1::ContainerSpec { annotations: many, ..good() }), ["spec.annotations"]);
     }
 
     #[test]

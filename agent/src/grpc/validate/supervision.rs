@@ -1,5 +1,6 @@
 //! Restarts, probes, hooks, isolation.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,6 +17,11 @@ use crate::host::Host;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Variables by which the loader, a shell or an interpreter finds code to run, and how others like them begin. A hook is a file that only root and the agent's user can
+/// change; what it runs is not to be a caller's.
+const FINDS_CODE: [&str; 9] = ["PATH", "IFS", "ENV", "CDPATH", "SHELLOPTS", "PS4", "GCONV_PATH", "ZDOTDIR", "FPATH"];
+const FIND_CODE: [&str; 8] = ["LD_", "BASH", "GLIBC_", "PYTHON", "PERL", "RUBY", "NODE_", "JAVA_"];
 
 /// What of a specification is about what becomes of the container by itself.
 pub(super) fn supervision(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
@@ -137,7 +143,7 @@ fn hooks(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
                 .add(&field, "is refused: this node has no directory of hooks (hooks.directory in its configuration)");
         }
         for (number, hook) in hooks.iter().enumerate() {
-            let Hook { program, arguments, timeout } = hook;
+            let Hook { program, arguments, timeout, env } = hook;
             let of = |name: &str| format!("{field}[{number}].{name}");
             violations.require(
                 is_container_name(program),
@@ -152,6 +158,27 @@ fn hooks(host: &Host, spec: &ContainerSpec, violations: &mut Violations) {
             );
             let range = Duration::from_millis(100)..=Duration::from_secs(600);
             within(*timeout, &of("timeout"), range, "100 ms to 10 min", violations);
+            hook_environment(&of("env"), env, violations);
+        }
+    }
+}
+
+fn hook_environment(field: &str, env: &BTreeMap<String, String>, violations: &mut Violations) {
+    violations.require(env.len() <= 64, field, "has more than 64 variables");
+    let bytes: usize = env.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(2)).sum();
+    violations.require(bytes <= 32 << 10, field, "has more than 32768 bytes");
+    for (name, value) in env {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            violations.add(field, format!("the name {name:?} must not be empty or contain '=' or NUL"));
+        }
+        if name.starts_with("TWEENDECK_") {
+            violations.add(field, format!("{name:?} is refused: names that begin with TWEENDECK_ are the node's own"));
+        }
+        if FINDS_CODE.contains(&name.as_str()) || FIND_CODE.iter().any(|start| name.starts_with(start)) {
+            violations.add(field, format!("{name:?} is refused: it decides which code a program of the host's runs"));
+        }
+        if value.contains('\0') {
+            violations.add(field, format!("the value of {name:?} contains a NUL byte"));
         }
     }
 }
@@ -189,4 +216,30 @@ fn within(
     let found = Duration::try_from(asked?).ok().filter(|duration| range.contains(duration));
     violations.require(found.is_some(), field, &format!("must be {words}"));
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_gets_variables_that_lead_it_to_no_code_and_are_not_the_nodes() {
+        let of = |pairs: &[(&str, &str)]| {
+            let env = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let mut violations = Violations::default();
+            hook_environment("env", &env, &mut violations);
+            violations.count()
+        };
+        let long = "x".repeat((32 << 10) - 5);
+        assert_eq!(of(&[("LXC_NAME", "web"), ("A", ""), ("TWEENDECK", "a=b\n")]), 0);
+        assert_eq!((of(&[("NAM", &long)]), of(&[("NAME", &long)])), (0, 1));
+        for wrong in ["", "A=B", "A\0", "TWEENDECK_NAME", "TWEENDECK_", "PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"]
+        {
+            assert_eq!(of(&[(wrong, "")]), 1, "{wrong}");
+        }
+        assert_eq!(of(&[("A", "\0")]), 1);
+        let many: Vec<String> = (0..65).map(|number| format!("V{number}")).collect();
+        let many: Vec<_> = many.iter().map(|name| (name.as_str(), "")).collect();
+        assert_eq!((of(&many), of(&many[1..])), (1, 0));
+    }
 }

@@ -145,9 +145,47 @@ async fn what_is_only_validated_takes_nothing() {
     journal.release(release(false), request(2)).await.unwrap();
 }
 
+#[tokio::test]
+async fn another_specification_needs_room_for_what_it_requests_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, node) = watch::channel(NODE);
+    let (journal, _) = Journal::open(dir.path(), ROOMY, node).unwrap();
+    let replace = |name: &str, asked, validate_only| {
+        let change = Change::Replace { record: asking(name, asked), kinds: Kinds::default(), validate_only };
+        journal.commit(Commit { change, request: None })
+    };
+    journal.commit(create_in("a", requests(1000, 0), None)).await.unwrap();
+    journal.commit(create_in("b", requests(1000, 0), None)).await.unwrap();
+    let before = (*journal.head().borrow(), *journal.taken().borrow());
+    // Its own is free for it.
+    let Err(JournalError::Room(RoomError::Insufficient(shortage))) = replace("a", requests(3001, 0), false).await
+    else {
+        panic!("it was admitted")
+    };
+    assert_eq!((shortage.requested, shortage.free), (3001, 3000));
+    replace("a", requests(3001, 0), true).await.unwrap_err();
+    assert!(matches!(replace("a", requests(3000, 0), true).await.unwrap(), Committed::Noted));
+    assert_eq!((*journal.head().borrow(), *journal.taken().borrow()), before);
+    done(replace("a", requests(3000, 0), false).await.unwrap());
+    assert_eq!(journal.taken().borrow().containers, Room { cpu_millis: 4000, memory_bytes: 0, containers: 2 });
+    // On a node that has shrunk, nobody gets more, and who asks for no more keeps what there is.
+    sender.send(Room { cpu_millis: 500, memory_bytes: 0, containers: 1 }).unwrap();
+    replace("a", requests(3001, 0), false).await.unwrap_err();
+    replace("b", requests(1000, 1), false).await.unwrap_err();
+    replace("a", requests(3000, 0), false).await.unwrap();
+    replace("a", requests(10, 0), false).await.unwrap();
+    let taken = *journal.taken().borrow();
+    drop(journal);
+    let (journal, _) = open(dir.path());
+    journal.commit(delete("b", requests(1000, 0))).await.unwrap();
+    let left = Room { cpu_millis: 10, memory_bytes: 0, containers: 1 };
+    assert_eq!((taken.containers.cpu_millis, journal.taken().borrow().containers), (1010, left));
+}
+
 #[derive(Clone, Debug)]
 enum Act {
     Create { name: usize, cpu: u32, inside: Option<usize> },
+    Replace { name: usize, cpu: u32 },
     Delete(usize),
     Reserve { name: usize, cpu: u32, containers: u32 },
     Release(usize),
@@ -162,6 +200,7 @@ fn act() -> impl proptest::strategy::Strategy<Value = Act> {
             cpu,
             inside
         }),
+        (0..6_usize, 0..2500_u32).prop_map(|(name, cpu)| Act::Replace { name, cpu }),
         (0..6_usize).prop_map(Act::Delete),
         (0..3_usize, 0..2500_u32, 1..4_u32).prop_map(|(name, cpu, containers)| Act::Reserve { name, cpu, containers }),
         (0..3_usize).prop_map(Act::Release),
@@ -185,6 +224,15 @@ proptest::proptest! {
                         let created = journal.commit(create_in(&name, requests(cpu, 0), inside.as_deref())).await;
                         if created.is_ok() {
                             assert_eq!(there.insert(name, cpu), None);
+                        }
+                    }
+                    Act::Replace { name, cpu } => {
+                        if let Some(had) = there.get_mut(&format!("c{name}")) {
+                            let record = asking(&format!("c{name}"), requests(cpu, 0));
+                            let change = Change::Replace { record, kinds: Kinds::default(), validate_only: false };
+                            if journal.commit(Commit { change, request: None }).await.is_ok() {
+                                *had = cpu;
+                            }
                         }
                     }
                     Act::Delete(name) => {
