@@ -212,7 +212,9 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
         ErrorReason::ExecUnsupported => "stop the container and start it again",
         ErrorReason::ExecInputTaken => "--take-over takes it, --read-only does without",
         ErrorReason::ExecWrongState => "`tween execs` shows its state",
-        ErrorReason::NoTerminal => "`tween exec -t` gives a command one, `tween run --terminal` a container",
+        ErrorReason::NoTerminal => {
+            "`tween exec -t` gives a command a terminal, `tween run --terminal` a container; `tween run --interactive` gives it an input"
+        }
         ErrorReason::MessageTooLarge => "send less: fewer or shorter arguments, variables and labels",
     })
 }

@@ -29,6 +29,9 @@ pub struct Plan {
     pub mode: InitMode,
     /// How output is kept.
     pub logs: LogPolicy,
+    /// The command's standard input is a pipe that the supervisor feeds, rather than empty. Not with a terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stdin: bool,
     /// Containers whose namespaces `spec.linux.namespaces` joins by `/proc/PID/ns/KIND`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub peers: Vec<Peer>,

@@ -442,6 +442,104 @@ fn a_console_is_typed_into_shown_from_its_ring_and_resized() {
     end(&mut launched);
 }
 
+/// The console, with the input.
+fn console(take_over: bool) -> Request {
+    let from = [None, None];
+    Request::AttachConsole(Attach { id: String::new(), write: true, take_over, acknowledges: false, from })
+}
+
+#[track_caller]
+fn stdin_of(exec: &mut Exec) -> u64 {
+    match exec.ask(&console(false)) {
+        Reply::ConsoleAttached { position } => position.stdin,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_commands_own_input_outlives_its_clients_and_ends_when_one_says_so() {
+    for (mode, mut bench) in [InitMode::Init, InitMode::Direct, InitMode::Init].into_iter().zip(benches()) {
+        (bench.stdin, bench.mode) = (true, mode);
+        bench.spec["process"]["user"] = json!({"uid": 7, "gid": 8});
+        // Its own to open again, and nobody's but the supervisor's to write to.
+        let script = "test -p /proc/self/fd/0 && head -c 3 </proc/self/fd/0 && echo && cat && echo over";
+        let (mut launched, _) = begin(&mut bench, script);
+        let mut first = Exec::connect(&bench.paths);
+        assert_eq!(stdin_of(&mut first), 0);
+        first.send(&ToSupervisor::Stdin { offset: 0, data: b"abc" });
+        first.until(|exec| exec.acked == 3);
+        let mut second = Exec::connect(&bench.paths);
+        assert_eq!(second.refused(&console(false)).reason, Reason::InputTaken);
+        assert!(matches!(second.ask(&console(true)), Reply::ConsoleAttached { .. }));
+        first.until(|exec| exec.taken);
+        // It goes without a word, and in the middle of what it said.
+        second.send(&ToSupervisor::Stdin { offset: 3, data: b"def" });
+        drop(second);
+        drop(first);
+        let mut third = Exec::connect(&bench.paths);
+        eventually("the input is free", || third.ask(&console(false)) != Reply::Refused(taken()));
+        third.send(&ToSupervisor::Stdin { offset: 3, data: b"defghi\n" });
+        third.until(|exec| exec.acked == 10);
+        let mut resized = Exec::connect(&bench.paths);
+        assert!(matches!(resized.ask(&console(true)), Reply::ConsoleAttached { position } if position.stdin == 10));
+        resized.send(&ToSupervisor::Resize { rows: 1, columns: 1 });
+        assert!(matches!(resized.receive(), Some(Reply::Refused(refused)) if refused.reason == Reason::NoTerminal));
+        let mut last = Exec::connect(&bench.paths);
+        eventually("the input is free again", || last.ask(&console(true)) != Reply::Refused(taken()));
+        last.send(&ToSupervisor::CloseStdin { offset: 10 });
+        leave(&mut launched);
+        assert_eq!(bench.output("stdout"), ["abc", "defghi", "over"]);
+    }
+}
+
+fn taken() -> tweendeck_runtime::exec::Refused {
+    let message = "another client has the input: take it over, or attach to read only".to_owned();
+    tweendeck_runtime::exec::Refused { reason: Reason::InputTaken, message, errno: None, stage: None }
+}
+
+#[test]
+fn a_command_that_does_not_read_its_input_holds_nobody_up_and_loses_nothing() {
+    let mut bench = Bench::new();
+    bench.stdin = true;
+    let script = "trap 'wc -c; exit' USR1; echo ready; while :; do sleep 0.05; done";
+    let (mut launched, _) = begin(&mut bench, script);
+    eventually("it is ready", || bench.output("stdout") == ["ready"]);
+    let mut exec = Exec::connect(&bench.paths);
+    assert_eq!(stdin_of(&mut exec), 0);
+    // What a pipe holds (pipe(7)), and as much again that the supervisor keeps.
+    let chunk = vec![b'x'; 32 << 10];
+    for number in 0..4_u64 {
+        exec.send(&ToSupervisor::Stdin { offset: number << 15, data: &chunk });
+    }
+    exec.until(|exec| exec.acked == 64 << 10);
+    let mut more = Exec::connect(&bench.paths);
+    assert_eq!(more.ask(&Request::List), Reply::Done, "it answers others");
+    // It is attached again where the command is, and says again what was not given.
+    drop(exec);
+    let mut again = Exec::connect(&bench.paths);
+    let attached = |reply| matches!(reply, Reply::ConsoleAttached { position } if position.stdin == 64 << 10);
+    eventually("the input is free", || attached(again.ask(&console(false))));
+    for number in 2..4_u64 {
+        again.send(&ToSupervisor::Stdin { offset: number << 15, data: &chunk });
+    }
+    again.send(&ToSupervisor::CloseStdin { offset: 128 << 10 });
+    launched.client.send(&ControlRequest::Signal { id: 1, signal: 10, scope: Scope::Main }).unwrap();
+    again.until(|exec| exec.acked == 128 << 10);
+    leave(&mut launched);
+    assert_eq!(bench.output("stdout"), ["ready", "131072"]);
+}
+
+#[test]
+fn an_input_besides_a_terminal_is_refused() {
+    let mut bench = Bench::new();
+    bench.stdin = true;
+    bench.spec["process"]["terminal"] = json!(true);
+    assert_eq!(
+        bench.refusal(),
+        "check the specification: stdin goes without process.terminal, which is an input itself"
+    );
+}
+
 #[test]
 fn nothing_starts_in_a_frozen_container_and_what_runs_is_frozen_with_it() {
     let mut bench = Bench::new();

@@ -14,6 +14,7 @@ use super::command::{Accepted, Command, CommandError};
 use super::freezer::FreezerRequest;
 use super::hooks::{self, Hooking};
 use super::link::{self, Link, News};
+use super::purge;
 use super::resize::{self, Resizing};
 use super::unpack::{self, Unpacking};
 use super::unstored::Unstored;
@@ -48,6 +49,7 @@ impl Outlook {
 pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
     let (sender, commands) = mpsc::channel(QUEUE);
     let (view_sender, view) = watch::channel(Arc::new(record.clone()));
+    let followers = Arc::new(watch::Sender::new(()));
     let actor = Actor {
         around,
         record,
@@ -65,13 +67,15 @@ pub fn start(around: Surroundings, record: Record, outlook: Outlook) -> Handle {
         unstored: None,
         resizing: None,
         unpacking: None,
+        followers: followers.clone(),
+        purge_by: None,
         hooking: None,
         probing: None,
         amend: None,
         amend_after: Instant::now(),
     };
     tasks::spawn("container", actor.run(commands, outlook.observed));
-    Handle { commands: sender, view }
+    Handle { commands: sender, view, followers }
 }
 
 pub(super) struct Actor {
@@ -103,6 +107,10 @@ pub(super) struct Actor {
     pub(super) resizing: Option<Resizing>,
     /// Its root, which is being unpacked before the launch.
     pub(super) unpacking: Option<Unpacking>,
+    /// Has a receiver for each who follows its log.
+    pub(super) followers: Arc<watch::Sender<()>>,
+    /// Its files are to be removed when nobody follows its log any more, or then.
+    pub(super) purge_by: Option<Instant>,
     /// Hooks that are run before the launch, or after the end.
     pub(super) hooking: Option<Hooking>,
     /// Its probes, while it runs.
@@ -175,7 +183,7 @@ impl Actor {
         }
         self.attend();
         let (grace_over, retry_at) = (self.grace_over, self.retry.as_ref().map(|(at, _)| *at));
-        let restart_at = self.restart_at;
+        let (restart_at, purge_by) = (self.restart_at, self.purge_by);
         let (look_again, amend_at) = (self.look_again, self.amend.as_ref().map(|(at, _)| *at));
         // In this order: what has happened counts before what time says, and both before what callers wish,
         // so that a wish is judged by the latest state.
@@ -192,6 +200,7 @@ impl Actor {
             () = at(restart_at) => self.restart().await?,
             () = at(look_again) => self.look_for_supervisor().await?,
             () = at(amend_at) => Box::pin(self.amend_now()).await?,
+            () = purge::due(purge_by, &self.followers) => Box::pin(self.purge()).await?,
             () = at(retry_at) => self.todo.extend(self.retry.take().map(|(_, effect)| effect)),
             command = commands.recv() => match command {
                 // Boxed: it holds records, which are large.

@@ -72,7 +72,10 @@ impl Actor {
             Effect::RetryThaw => self.try_again(Effect::Thaw),
             Effect::ApplyLimits => Box::pin(self.apply_again()).await,
             Effect::Teardown => self.tear_down().await,
-            Effect::Purge => self.purge().await,
+            Effect::Purge => {
+                self.purge_when_read();
+                Ok(())
+            }
             Effect::RetryTeardown => self.try_again(Effect::Teardown),
             Effect::RetryPurge => self.try_again(Effect::Purge),
         }
@@ -231,20 +234,6 @@ impl Actor {
             }
         };
         timeout(LEAVE, left).await.is_ok()
-    }
-
-    async fn purge(&mut self) -> Result<(), ShuttingDown> {
-        let paths = self.around.host.paths(self.record.name());
-        let purged = blocking::run(move || teardown::purge(&paths).map_err(|error| causes(&error)))
-            .await
-            .unwrap_or_else(|error| Err(error.to_string()));
-        match purged {
-            Ok(()) => self.happened(Event::Purged, |_| {}).await,
-            Err(message) => {
-                tracing::warn!(container = self.record.name(), message, "remove its files; trying again");
-                self.happened(Event::PurgeFailed, |record| record.status_mut().message = message).await
-            }
-        }
     }
 
     fn try_again(&mut self, effect: Effect) -> Result<(), ShuttingDown> {

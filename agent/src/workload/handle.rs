@@ -12,6 +12,13 @@ use crate::journal::{Record, Request};
 pub struct Handle {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) view: watch::Receiver<Arc<Record>>,
+    pub(super) followers: Arc<watch::Sender<()>>,
+}
+
+/// Somebody follows the container's log. Until this is dropped, and for a while at most, its files are not removed.
+#[derive(Debug)]
+pub struct Following {
+    _counted: watch::Receiver<()>,
 }
 
 impl Handle {
@@ -29,6 +36,12 @@ impl Handle {
             // The actor has left: what it published last is final.
             Err(_) => self.view(),
         }
+    }
+
+    /// Begins to follow its log.
+    #[must_use]
+    pub fn follow(&self) -> Following {
+        Following { _counted: self.followers.subscribe() }
     }
 
     /// Waits until the actor has left.

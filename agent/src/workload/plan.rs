@@ -93,6 +93,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         rootfs,
         mode,
         logs: logs::policy(&host.logs, spec.logs.as_ref()),
+        stdin: spec.stdin,
         peers: peers.values().cloned().collect(),
         cgroup_base: host.placed.base.clone(),
         spec: only_what_we_say(oci),

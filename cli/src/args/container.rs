@@ -319,6 +319,16 @@ mod tests {
     }
 
     #[test]
+    fn an_input_is_a_pipe_or_a_terminal() {
+        for line in [&["-i", "sh"][..], &["--interactive", "sh"]] {
+            let (_, spec) = spec(line);
+            assert!(spec.stdin && spec.terminal.is_none());
+        }
+        assert!(!spec(&["sh", "-i"]).1.stdin);
+        refused(&["-i", "-t", "sh"]);
+    }
+
+    #[test]
     fn a_directory_can_be_read_only_and_the_shared_root_always_is() {
         let directory = v1::DirectoryRootfs { path: "/srv/root".to_owned(), readonly: true };
         let source = Some(root_filesystem::Source::Directory(directory));

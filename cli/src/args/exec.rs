@@ -132,7 +132,7 @@ pub(crate) struct ConsoleArgs {
     /// Keys that detach: ctrl-LETTER and characters, with commas. Empty: none.
     #[arg(long, value_parser = value::keys, default_value = KEYS, value_name = "KEYS")]
     pub(crate) detach_keys: Keys,
-    /// Name of the container, which must have been made with --terminal.
+    /// Name of the container, which must have been made with --terminal, or with --interactive: then standard input is passed on, and nothing is shown.
     pub(crate) container: String,
 }
 

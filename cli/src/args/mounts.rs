@@ -49,6 +49,9 @@ pub(super) struct ProcessArgs {
     /// console` attaches to it; what is shown on it is also in console.log, in the directory that `tween info` names.
     #[arg(short, long, num_args = 0..=1, require_equals = true, default_missing_value = "24x80", value_parser = window, value_name = "ROWSxCOLUMNS")]
     terminal: Option<v1::Terminal>,
+    /// The command has a standard input: a pipe. `tween run` passes its own on, to the end; later, or without that, `tween console` does.
+    #[arg(short, long, conflicts_with = "terminal")]
+    interactive: bool,
 }
 
 impl MountArgs {
@@ -64,6 +67,7 @@ impl ProcessArgs {
         spec.sysctls = BTreeMap::from_iter(self.sysctl);
         spec.oom_score_adj = self.oom_score_adj;
         spec.terminal = self.terminal;
+        spec.stdin = self.interactive;
         spec.domainname = self.domainname.unwrap_or_default();
         if self.umask.is_some() {
             spec.user.get_or_insert_default().umask = self.umask;

@@ -2,7 +2,8 @@
 
 use tonic_types::StatusExt as _;
 use tweendeck_proto::v1::{
-    CreateExecRequest, DeleteExecRequest, ErrorReason, Exec, ExecEndCause, ExecExit, GetExecRequest,
+    CreateExecRequest, DeleteExecRequest, ErrorReason, Exec, ExecEndCause, ExecExit, GetContainerRequest,
+    GetExecRequest,
 };
 
 use super::session::{self, Outcome, Wishes};
@@ -73,14 +74,18 @@ pub(super) async fn attach(args: AttachArgs, agent: &Agent) -> Result<u8, Failur
 }
 
 pub(super) async fn console(args: ConsoleArgs, agent: &Agent) -> Result<u8, Failure> {
+    let request = GetContainerRequest { name: args.container.clone() };
+    let container = agent.call(request).await?.container.ok_or(Failure::Incomplete("container"))?;
+    // Keys that are passed on as they are have no end, and are shown by nobody but a terminal.
+    let terminal = container.spec.as_ref().is_none_or(|spec| !spec.stdin);
     let wishes = Wishes {
         write: !args.read_only,
         input: !args.read_only,
         take_over: args.take_over,
-        raw: !args.read_only && session::is_on_a_terminal(),
+        raw: terminal && !args.read_only && session::is_on_a_terminal(),
         keys: args.detach_keys,
     };
-    Ok(match session::console(agent, &args.container, wishes).await? {
+    Ok(match session::console(agent, &container, wishes).await? {
         Outcome::Signal(signal) => exit::of_signal(signal),
         Outcome::Detached => exit::OK,
         Outcome::Ended | Outcome::Exited(_) => {

@@ -91,8 +91,8 @@ impl<'a> Forwarder<'a> {
     }
 }
 
-/// The command ended before the signal arrived: no failure, the wait will tell.
-fn ended_meanwhile(failure: &Failure) -> bool {
+/// The command ended before the call arrived: no failure, the wait will tell.
+pub(super) fn ended_meanwhile(failure: &Failure) -> bool {
     let reasons = [ErrorReason::WrongState, ErrorReason::ContainerNotFound, ErrorReason::UidMismatch];
     failure.reason().is_some_and(|reason| reasons.contains(&reason))
 }

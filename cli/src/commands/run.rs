@@ -1,11 +1,13 @@
 //! `run`: creates and starts a container, and stays with it until its end.
 
+use std::convert::Infallible;
 use std::pin::pin;
 
 use tweendeck_proto::v1::{Container, ErrorReason, RunContainerRequest, RunContainerResponse};
 
 use super::foreground;
 use super::interrupts::Interrupts;
+use super::session;
 use crate::agent::Agent;
 use crate::args::RunArgs;
 use crate::exit;
@@ -47,7 +49,11 @@ async fn attached(request: RunContainerRequest, agent: &Agent, out: &mut Printer
     let mut interrupts = Interrupts::listen()?;
     let (answer, early) = Box::pin(start(request, agent, &mut interrupts)).await?;
     let container = answer.container.ok_or(Failure::Incomplete("container"))?;
-    let attended = foreground::attend(agent, &container, &mut interrupts, early).await;
+    // Beside the wait: its end is not the container's.
+    let attended = tokio::select! { biased;
+        end = foreground::attend(agent, &container, &mut interrupts, early) => end,
+        never = fed(agent, &container) => match never {},
+    };
     let end = attended.inspect_err(|_| {
         notice(format!(
             "{name} goes on without this terminal; `tween wait {name}` waits for it, `tween stop {name}` ends it"
@@ -58,6 +64,17 @@ async fn attached(request: RunContainerRequest, agent: &Agent, out: &mut Printer
     }
     let container = end.answer.container.ok_or(Failure::Incomplete("container"))?;
     Ok(conclude(&container, end.interrupted))
+}
+
+/// Passes standard input on, if the container has one.
+async fn fed(agent: &Agent, container: &Container) -> Infallible {
+    if container.spec.as_ref().is_some_and(|spec| spec.stdin)
+        && let Err(failure) = session::feed(agent, container).await
+        && !foreground::ended_meanwhile(&failure)
+    {
+        refusal::report(&failure, Some(&container.name));
+    }
+    std::future::pending().await
 }
 
 /// Starts the container. A signal that comes meanwhile is for the command, which does not run yet; it is given back. A second one means

@@ -400,6 +400,95 @@ async fn a_stream_that_waits_goes_through_the_next_starts_and_ends_with_the_cont
     assert!(end.is_none_or(|message| message.entries.is_empty()));
 }
 
+/// What a stream has to say up to its regular end.
+async fn to_the_end(mut stream: tonic::Streaming<StreamLogResponse>) -> Heard {
+    let mut heard = Heard::default();
+    while let Some(message) = tokio::time::timeout(PATIENCE, stream.message()).await.expect("in time").unwrap() {
+        heard.take(message.entries);
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_an_ephemeral_container_hears_its_last_line_and_its_end() {
+    let agent = Agent::start().await;
+    let api = agent.api().await;
+    let each = |number: u32| {
+        let api = api.clone();
+        async move {
+            let (name, wait) = (format!("brief-{number}"), number.is_multiple_of(2));
+            let text = format!("echo one {number}; echo two; echo three");
+            api.create(&name, ContainerSpec { ephemeral: true, ..script(&text) }).await.unwrap();
+            let request = StreamLogRequest { name: name.clone(), follow: true, wait, ..Default::default() };
+            let mut stream = api.stream_log(request).await.unwrap();
+            // It is attached, and waits for the start.
+            assert_eq!(stream.message().await.unwrap().unwrap().entries, []);
+            let heard = tokio::spawn(to_the_end(stream));
+            api.start(&name).await.unwrap();
+            let heard = heard.await.unwrap();
+            assert_eq!(String::from_utf8(heard.output).unwrap(), format!("one {number}\ntwo\nthree\n"), "{name}");
+            assert_eq!((heard.dropped, heard.gaps), (0, 0), "{name}");
+        }
+    };
+    // As many at a time as a busy node has.
+    for batch in 0..10 {
+        let followed = (batch * 20..(batch + 1) * 20).map(|number| tokio::spawn(each(number)));
+        for one in followed.collect::<Vec<_>>() {
+            one.await.unwrap();
+        }
+    }
+    eventually_async("nothing is left of them", || async {
+        let left = std::fs::read_dir(agent.state_dir().join("containers")).unwrap().count();
+        (left == 0 && api.list(&[]).await.unwrap().is_empty()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_and_does_not_read_holds_no_container_for_ever() {
+    let mut agent = Agent::with(&["--limits-max-log-files=100"]).await;
+    let api = agent.api().await;
+    let place = Place::new();
+    // More than every buffer on the way.
+    let spec = ContainerSpec { ephemeral: true, ..place.script("/load 0 100000; exec sleep 1000") };
+    let follow = |name: &str| StreamLogRequest { name: name.into(), follow: true, ..Default::default() };
+    for name in ["held", "left"] {
+        api.run(name, spec.clone()).await.unwrap();
+        let request = stdout_of(name);
+        eventually_async("it has written", || async {
+            let page = api.read_log(ReadLogRequest { tail: Some(1), ..request.clone() }).await.unwrap();
+            let mut heard = Heard::default();
+            heard.take(page.entries);
+            (heard.output.len() as u64 == LINE && heard.numbers() == [99_999]).then_some(())
+        })
+        .await;
+    }
+    let other = agent.api().await;
+    let unread = other.stream_log(follow("held")).await.unwrap();
+    let begun = std::time::Instant::now();
+    api.delete("held").await.unwrap();
+    let took = begun.elapsed();
+    assert!((Duration::from_secs(9)..Duration::from_secs(20)).contains(&took), "{took:?}");
+    drop(unread);
+    // An agent that dies takes those who follow along: the next one waits for nobody.
+    let unread = other.stream_log(follow("left")).await.unwrap();
+    let request = DeleteContainerRequest { name: "left".into(), force: true, ..Default::default() };
+    let mut containers = api.containers.clone();
+    let deleting = tokio::spawn(async move { containers.delete_container(request).await });
+    eventually_async("it is being removed", || async {
+        let left = api.get("left").await.unwrap();
+        (state(&left) == ContainerState::Stopped).then_some(())
+    })
+    .await;
+    agent.kill();
+    deleting.await.unwrap().unwrap_err();
+    drop(unread);
+    agent.resume().await;
+    let api = agent.api().await;
+    eventually_async("it is gone", || async { api.list(&[]).await.unwrap().is_empty().then_some(()) }).await;
+    assert!(!agent.state_dir().join("containers/left").exists());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tween_prints_bytes_where_they_belong_and_goes_on_with_the_next_agent() {
     let mut agent = Agent::start().await;

@@ -21,6 +21,7 @@ mod files;
 mod freeze;
 mod grpcurl;
 mod incidents;
+mod input;
 mod inside;
 mod lifecycle;
 mod logs;

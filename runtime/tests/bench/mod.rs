@@ -80,6 +80,7 @@ impl Bench {
             rootfs: Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![self.dir.path().to_owned()] },
             mode: InitMode::Init,
             logs: LogPolicy::plain(1 << 20, 2),
+            stdin: false,
             peers: Vec::new(),
             cgroup_base: String::new(),
             seccomp: None,

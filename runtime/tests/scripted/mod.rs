@@ -23,6 +23,7 @@ pub(crate) struct Bench {
     pub(crate) spec: Value,
     pub(crate) rootfs: Rootfs,
     pub(crate) mode: InitMode,
+    pub(crate) stdin: bool,
 }
 
 impl Deref for Bench {
@@ -45,7 +46,7 @@ impl Bench {
         let inner = bench::Bench::new();
         let spec = specification(&inner.cgroup_path());
         let rootfs = Rootfs::HostShared { upper_bytes: 16 << 20, hidden: vec![inner.paths.run().to_owned()] };
-        Self { inner, spec, rootfs, mode: InitMode::Init }
+        Self { inner, spec, rootfs, mode: InitMode::Init, stdin: false }
     }
 
     /// A bench whose root is a directory of its own, with the host's programs mounted into it.
@@ -71,7 +72,7 @@ impl Bench {
         self.spec["process"]["args"] = json!(["sh", "-c", script]);
         let plan = self.inner.plan(&[]);
         let spec = serde_json::from_value(self.spec.clone()).unwrap();
-        Plan { rootfs: self.rootfs.clone(), mode: self.mode, spec, ..plan }
+        Plan { rootfs: self.rootfs.clone(), mode: self.mode, stdin: self.stdin, spec, ..plan }
     }
 
     pub(crate) fn launch(&mut self, script: &str) -> Launched {

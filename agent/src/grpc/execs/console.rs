@@ -69,6 +69,10 @@ impl Talk for Console {
                 validate::chunk(&data, &mut violations);
                 Some(Order::Stdin { offset, data })
             }
+            Some(Said::CloseStdin(v1::CloseStdin { offset })) => {
+                violations.require(write, "close_stdin", only_reads);
+                Some(Order::Close { offset })
+            }
             Some(Said::Resize(size)) => {
                 violations.require(write, "resize", only_reads);
                 validate::window(Some(size), &mut violations).map(Order::Resize)

@@ -37,10 +37,13 @@ pub(in crate::grpc) type Items = Pin<Box<dyn Stream<Item = Result<StreamLogRespo
 /// Begins a stream.
 pub(super) fn begin(asked: Asked, handle: Handle, notifier: Notifier, stopping: watch::Receiver<bool>) -> Items {
     let (items, receiver) = mpsc::channel(AHEAD);
+    // From here on, so that what a container leaves is there until it has been read.
+    let following = asked.follow.then(|| handle.follow());
     let follower = Follower { asked, handle, notifier, stopping, items, sent: Instant::now() };
     tasks::spawn("log stream", async move {
         // Either the reader has gone away, or it has been told why there is no more.
         let _ = follower.run().await;
+        drop(following);
     });
     Box::pin(ReceiverStream::new(receiver))
 }
@@ -104,11 +107,14 @@ impl Follower {
     /// Whether nothing is to come after what is there, in this state.
     fn is_over(&self, state: &State) -> bool {
         match state.phase {
-            Phase::Removed => true,
+            // Its files go when nobody follows them any more.
+            Phase::Removing | Phase::Removed => true,
             // It may be started again; whether it is, is decided when nothing is left of it.
             Phase::Reaping { .. } if state.wanted => false,
-            Phase::Created | Phase::Reaping { .. } | Phase::Stopped | Phase::Removing => !self.asked.wait,
-            Phase::Starting
+            Phase::Reaping { .. } | Phase::Stopped => !self.asked.wait,
+            // Whoever follows one that has never run waits for its first start.
+            Phase::Created
+            | Phase::Starting
             | Phase::Running
             | Phase::Freezing
             | Phase::Frozen

@@ -39,6 +39,7 @@ pub(super) fn process(spec: &v1::ContainerSpec, violations: &mut Violations) {
     violations.require(umask, "spec.user.umask", "must be 0 to 511 (octal 777)");
     if let Some(asked) = &spec.terminal {
         terminal(spec, asked, violations);
+        violations.require(!spec.stdin, "spec.stdin", "cannot be had with terminal, which is an input itself");
     }
 }
 
@@ -129,6 +130,8 @@ mod tests {
         };
         let expected = ["spec.terminal", "spec.mounts[0].target", "spec.resources.devices[0].container_path"];
         assert_eq!(wrong(spec.clone()), expected);
+        assert_eq!(wrong(v1::ContainerSpec { stdin: true, ..on(0, 0) }), ["spec.stdin"]);
+        assert_eq!(wrong(v1::ContainerSpec { stdin: true, ..Default::default() }), Vec::<String>::new());
         assert_eq!(wrong(v1::ContainerSpec { terminal: None, ..spec }), Vec::<String>::new());
     }
 }

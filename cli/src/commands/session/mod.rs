@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
-use tweendeck_proto::v1::{ExecExit, WindowSize};
+use tweendeck_proto::v1::{Container, ExecExit, WindowSize};
 
 use crate::agent::{Agent, Backoff, is_passing};
 use crate::args::Keys;
@@ -74,14 +74,26 @@ pub(super) async fn attach(agent: &Agent, container: &str, id: &str, wishes: Wis
 }
 
 /// Attaches to a console.
-pub(super) async fn console(agent: &Agent, container: &str, wishes: Wishes) -> Result<Outcome, Failure> {
-    run(agent, Target::Console { container: container.to_owned() }, wishes).await
+pub(super) async fn console(agent: &Agent, container: &Container, wishes: Wishes) -> Result<Outcome, Failure> {
+    run(agent, console_of(container), wishes).await
+}
+
+/// Passes standard input on to a container that has one, until it ends; signals are somebody else's.
+pub(super) async fn feed(agent: &Agent, container: &Container) -> Result<Outcome, Failure> {
+    let wishes = Wishes { write: true, input: true, take_over: false, raw: false, keys: Keys(Vec::new()) };
+    Talk::new(agent, console_of(container), wishes, None).run().await
+}
+
+fn console_of(container: &Container) -> Target {
+    let pipe = container.spec.as_ref().is_some_and(|spec| spec.stdin);
+    Target::Console { container: container.name.clone(), uid: container.uid.clone(), pipe }
 }
 
 async fn run(agent: &Agent, target: Target, wishes: Wishes) -> Result<Outcome, Failure> {
-    let signals = Signals::listen(wishes.raw)?;
+    // A console has no process of its own that a signal could be for.
+    let signals = Signals::listen(wishes.raw || matches!(target, Target::Console { .. }))?;
     let raw = if wishes.raw { Some(Raw::enter().map_err(Failure::Terminal)?) } else { None };
-    let outcome = Talk::new(agent, target, wishes, signals).run().await;
+    let outcome = Talk::new(agent, target, wishes, Some(signals)).run().await;
     drop(raw);
     outcome
 }
@@ -93,7 +105,8 @@ struct Signals {
     terminate: Signal,
     hang_up: Signal,
     resized: Signal,
-    raw: bool,
+    /// They are for tween itself.
+    own: bool,
 }
 
 /// What a signal asks for.
@@ -106,7 +119,7 @@ enum Wish {
 }
 
 impl Signals {
-    fn listen(raw: bool) -> Result<Self, Failure> {
+    fn listen(own: bool) -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(Failure::Signals);
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
@@ -114,7 +127,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
             resized: listen(SignalKind::window_change())?,
-            raw,
+            own,
         })
     }
 
@@ -128,7 +141,7 @@ impl Signals {
             Some(()) = self.resized.recv() => return Wish::Resize,
             else => std::future::pending().await,
         };
-        if self.raw || signal == HUP { Wish::End(signal) } else { Wish::Pass(signal) }
+        if self.own || signal == HUP { Wish::End(signal) } else { Wish::Pass(signal) }
     }
 }
 
@@ -136,7 +149,8 @@ struct Talk<'a> {
     agent: &'a Agent,
     target: Target,
     wishes: Wishes,
-    signals: Signals,
+    /// Absent: they are not this talk's.
+    signals: Option<Signals>,
     input: Option<mpsc::Receiver<Vec<u8>>>,
     watch: Watch,
     typed: Typed,
@@ -169,7 +183,7 @@ enum Next {
 }
 
 impl<'a> Talk<'a> {
-    fn new(agent: &'a Agent, target: Target, wishes: Wishes, signals: Signals) -> Self {
+    fn new(agent: &'a Agent, target: Target, wishes: Wishes, signals: Option<Signals>) -> Self {
         let (output, written) = streams::output();
         let input = wishes.input.then(streams::input);
         let watch = Watch::new(if wishes.raw { wishes.keys.0.clone() } else { Vec::new() });
@@ -212,7 +226,7 @@ impl<'a> Talk<'a> {
             // The agent may not have noticed yet that the last connection is gone.
             self.wishes.take_over |= self.wishes.write && self.from.is_some();
             tokio::select! { biased;
-                wish = self.signals.next() => if let Wish::End(signal) | Wish::Pass(signal) = wish {
+                wish = wish(&mut self.signals) => if let Wish::End(signal) | Wish::Pass(signal) = wish {
                     return Ok(Outcome::Signal(signal));
                 },
                 () = backoff.pause() => {}
@@ -226,7 +240,7 @@ impl<'a> Talk<'a> {
             let says = attached && (!self.outbox.is_empty() || self.typed.is_unsent() || self.ended);
             let types = attached && self.typed.has_room();
             let next = tokio::select! { biased;
-                wish = self.signals.next() => Next::Wish(wish),
+                wish = wish(&mut self.signals) => Next::Wish(wish),
                 ready = mouth.is_ready(), if says => Next::Room(ready),
                 heard = heard(&mut ear, &self.output) => Next::Heard(heard),
                 changed = self.written.changed() => match changed {
@@ -374,6 +388,14 @@ const PIPE: i32 = 13;
 async fn typed(input: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     match input {
         Some(input) => input.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next signal, and what it asks for; none ever, if they are somebody else's.
+async fn wish(signals: &mut Option<Signals>) -> Wish {
+    match signals {
+        Some(signals) => signals.next().await,
         None => std::future::pending().await,
     }
 }

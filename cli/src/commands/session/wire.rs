@@ -15,8 +15,16 @@ const AHEAD: usize = 8;
 /// What is attached to.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
-    Session { container: String, id: String },
-    Console { container: String },
+    Session {
+        container: String,
+        id: String,
+    },
+    Console {
+        container: String,
+        uid: String,
+        /// It is a pipe, which has an end, and no terminal.
+        pipe: bool,
+    },
 }
 
 /// How.
@@ -63,7 +71,7 @@ pub(super) enum Heard {
 /// Where what is said goes.
 pub(super) enum Mouth {
     Session(mpsc::Sender<v1::AttachExecRequest>),
-    Console(mpsc::Sender<v1::AttachConsoleRequest>),
+    Console { sender: mpsc::Sender<v1::AttachConsoleRequest>, pipe: bool },
 }
 
 /// Where what is heard comes from.
@@ -93,18 +101,18 @@ pub(super) async fn open(agent: &Agent, target: &Target, start: Start) -> Result
             let ear = agent.attach_exec(ReceiverStream::new(receiver)).await?;
             Ok((Mouth::Session(sender), Ear::Session(Box::new(ear))))
         }
-        Target::Console { container } => {
+        Target::Console { container, uid, pipe } => {
             let (sender, receiver) = mpsc::channel(AHEAD);
             let start = v1::ConsoleStart {
                 container: container.clone(),
                 mode,
                 take_over: start.take_over,
                 offset: start.from.map(|[shown, _]| shown),
-                container_uid: String::new(),
+                container_uid: uid.clone(),
             };
             let _ = sender.try_send(console(attach_console_request::Message::Start(start)));
             let ear = agent.attach_console(ReceiverStream::new(receiver)).await?;
-            Ok((Mouth::Console(sender), Ear::Console(Box::new(ear))))
+            Ok((Mouth::Console { sender, pipe: *pipe }, Ear::Console(Box::new(ear))))
         }
     }
 }
@@ -114,7 +122,7 @@ impl Mouth {
     pub(super) async fn is_ready(&self) -> bool {
         match self {
             Self::Session(sender) => sender.reserve().await.is_ok(),
-            Self::Console(sender) => sender.reserve().await.is_ok(),
+            Self::Console { sender, .. } => sender.reserve().await.is_ok(),
         }
     }
 
@@ -134,12 +142,15 @@ impl Mouth {
                     Said::Detach => attach_exec_request::Message::Detach(v1::Detach {}),
                 }));
             }
-            Self::Console(sender) => {
+            Self::Console { sender, pipe } => {
                 let message = match said {
                     Said::Stdin(chunk) => attach_console_request::Message::Stdin(chunk),
                     Said::Resize(size) => attach_console_request::Message::Resize(size),
                     Said::Detach => attach_console_request::Message::Detach(v1::Detach {}),
-                    // A console has none of these.
+                    Said::Close(offset) if *pipe => {
+                        attach_console_request::Message::CloseStdin(v1::CloseStdin { offset })
+                    }
+                    // A console has none of these, nor a terminal an end.
                     Said::Close(_) | Said::Signal(_) | Said::Ack(_) => return,
                 };
                 let _ = sender.try_send(console(message));

@@ -61,6 +61,7 @@ impl<'a> Ours<'a> {
             rootfs: Rootfs::Directory { path: self.place.root() },
             mode,
             logs: LogPolicy::plain(1 << 20, 2),
+            stdin: false,
             peers: Vec::new(),
             cgroup_base: String::new(),
             pressure: Vec::new(),

@@ -199,7 +199,11 @@ impl Container {
         if self.execs.is_none() {
             let plan = Plan::load(&self.paths).map_err(|error| format!("read the container's plan: {error}"))?;
             let execs = Execs::listen(&self.paths, &plan.cgroup_base, &self.events);
-            self.execs = Some(Box::new(execs.map_err(|error| format!("listen for exec sessions: {error}"))?));
+            let mut execs = execs.map_err(|error| format!("listen for exec sessions: {error}"))?;
+            if let Some(stdin) = self.output.take_stdin() {
+                execs.feed(stdin);
+            }
+            self.execs = Some(Box::new(execs));
         }
         Ok(())
     }

@@ -25,21 +25,32 @@ const AGAIN: Duration = Duration::from_millis(100);
 /// Of what a terminal shows, bytes that are kept for who looks at it later: some screens of text.
 const SHOWN: usize = 64 << 10;
 
-/// The supervisor's ends of the output pipes.
+/// The supervisor's ends of the command's pipes.
 #[derive(Debug)]
 pub(super) struct Pipes {
+    /// Where its input is written, if it has one.
+    pub(super) stdin: Option<OwnedFd>,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// Makes the pipes, and the command's side of its output. With a terminal there are none.
+impl Pipes {
+    /// Each of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &OwnedFd> {
+        self.stdin.iter().chain([&self.stdout, &self.stderr])
+    }
+}
+
+/// Makes the pipes, and the command's side of them. With a terminal there are none.
 pub(super) fn open(plan: &Plan) -> nix::Result<(Option<Pipes>, Stdio)> {
     if rootfs::asks_for_a_terminal(&plan.spec) {
         return Ok((None, Stdio::Terminal));
     }
     let (stdout, child_stdout) = pipe2(OFlag::O_CLOEXEC)?;
     let (stderr, child_stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    Ok((Some(Pipes { stdout, stderr }), Stdio::Pipes { stdin: None, stdout: child_stdout, stderr: child_stderr }))
+    let (child_stdin, stdin) = if plan.stdin { Some(pipe2(OFlag::O_CLOEXEC)?) } else { None }.unzip();
+    let theirs = Stdio::Pipes { stdin: child_stdin, stdout: child_stdout, stderr: child_stderr };
+    Ok((Some(Pipes { stdin, stdout, stderr }), theirs))
 }
 
 /// The log files, and what is written to them.
@@ -49,6 +60,8 @@ pub(super) struct Output {
     streams: Vec<Stream>,
     /// The end of what a terminal shows.
     shown: Option<Ring>,
+    /// Where the command's input is written, until somebody asks for that. While it is open, the command waits for input rather than find its end.
+    stdin: Option<OwnedFd>,
     /// Whether rotated files are compressed, and who does it now.
     compress: bool,
     compressor: Option<Compressor>,
@@ -78,7 +91,14 @@ impl Output {
         } else {
             (vec![stream(Source::Stdout, log::Stream::Stdout), stream(Source::Stderr, log::Stream::Stderr)], None)
         };
-        Self { directory: directory.to_owned(), streams, shown, compress: plan.logs.compress, compressor: None }
+        Self {
+            directory: directory.to_owned(),
+            streams,
+            shown,
+            stdin: None,
+            compress: plan.logs.compress,
+            compressor: None,
+        }
     }
 
     /// The terminal's master, if there is one.
@@ -96,8 +116,18 @@ impl Output {
         self.streams.iter_mut().for_each(|stream| stream.log.begin());
     }
 
+    /// Where the command's input is written; once.
+    pub(super) fn take_stdin(&mut self) -> Option<OwnedFd> {
+        self.stdin.take()
+    }
+
     /// Begins to watch the pipes.
     pub(super) fn watch(&mut self, pipes: Pipes, events: &Events) -> io::Result<()> {
+        if let Some(stdin) = pipes.stdin {
+            // Ours only: the command's end is another open file (pipe(7)).
+            fcntl(&stdin, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+            self.stdin = Some(stdin);
+        }
         self.take(Source::Stdout, pipes.stdout, None, events)?;
         self.take(Source::Stderr, pipes.stderr, None, events)
     }

@@ -20,8 +20,8 @@ use crate::namespaces::{Namespaces, Source, time};
 use crate::process::channel::{self, StartFailure, SupervisorEnds};
 use crate::process::say::say_error;
 use crate::process::{child, gate};
-use crate::spec;
 use crate::sys::{self, Cloned};
+use crate::{rootfs, spec};
 
 /// What a start leaves in the supervisor's hands.
 #[derive(Debug)]
@@ -44,6 +44,12 @@ pub(super) fn start(plan: &Plan, container: &Container, known: Option<Hierarchie
     spec::check(&plan.spec).map_err(|refused| refusal("check the specification", &refused.join("; ")))?;
     if plan.seccomp.is_none() && plan.spec.linux().as_ref().is_some_and(|linux| linux.seccomp().is_some()) {
         return Err(refusal("check the specification", "linux.seccomp has not been compiled into the plan"));
+    }
+    if plan.stdin && rootfs::asks_for_a_terminal(&plan.spec) {
+        return Err(refusal(
+            "check the specification",
+            "stdin goes without process.terminal, which is an input itself",
+        ));
     }
     let hierarchies = known
         .map_or_else(Hierarchies::detect, Ok)
@@ -74,7 +80,7 @@ fn launch(
     let (namespaces, joined) = namespaces(plan, hierarchies)?;
     let step = |stage: &'static str| move |error: nix::Error| StartFailure::new(stage, "", &error.into());
     let (ends, child_ends) = channel::open().map_err(step("make the channels"))?;
-    let (pipes, stdio) = output::open(plan).map_err(step("make the output pipes"))?;
+    let (pipes, stdio) = output::open(plan).map_err(step("make the pipes"))?;
     let waits = outside::is_needed(plan, &namespaces);
     if !waits {
         own(pipes.as_ref(), plan, None)?;
@@ -177,16 +183,16 @@ fn let_go_on(gate: &OwnedFd, with: &[OwnedFd]) -> Result<(), StartFailure> {
     gate::open(gate, with).map_err(|error| StartFailure::new("let the first process go on", "", &error))
 }
 
-/// The output pipes belong to the command's user, so that it can open `/dev/stdout`.
+/// The pipes belong to the command's user, so that it can open `/dev/stdin` and `/dev/stdout`.
 fn own(pipes: Option<&Pipes>, plan: &Plan, ids: Option<&Ids>) -> Result<(), StartFailure> {
     let Some(user) = plan.spec.process().as_ref().map(oci_spec::runtime::Process::user) else { return Ok(()) };
     let (uid, gid) = match ids {
         Some(ids) => (ids.users.shown(user.uid()), ids.groups.shown(user.gid())),
         None => (user.uid(), user.gid()),
     };
-    for pipe in pipes.into_iter().flat_map(|pipes| [&pipes.stdout, &pipes.stderr]) {
+    for pipe in pipes.into_iter().flat_map(Pipes::all) {
         fchown(pipe, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .map_err(|error| StartFailure::new("give the output pipes to the command", "", &error.into()))?;
+            .map_err(|error| StartFailure::new("give the pipes to the command", "", &error.into()))?;
     }
     Ok(())
 }

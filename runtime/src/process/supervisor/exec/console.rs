@@ -1,4 +1,5 @@
-//! The terminal of the container's own command: what is shown on it goes to the log as well, and nobody who looks on is waited for.
+//! The terminal of the container's own command: what is shown on it goes to the log as well, and nobody who looks on is waited for. Or its standard input, if that is a
+//! pipe: then nothing is shown, and the input can end.
 
 use std::os::fd::AsFd as _;
 
@@ -19,12 +20,14 @@ impl Execs {
         around: &Around<'_>,
     ) -> Result<(), Refused> {
         let terminal = around.output.terminal();
-        let terminal =
-            terminal.ok_or_else(|| refused(Reason::NoTerminal, "it was created without a terminal".to_owned()))?;
+        if terminal.is_none() && !self.console_input.is_pipe() {
+            let why = "it was created without a terminal and without a standard input";
+            return Err(refused(Reason::NoTerminal, why.to_owned()));
+        }
         self.console_view(around.output, false).reaches(asked)?;
         if asked.write {
             self.take_input(Target::Console, asked.take_over)?;
-            if self.console_is_new() {
+            if let Some(terminal) = terminal.filter(|_| self.console_input.is_closed()) {
                 let end = terminal.as_fd().try_clone_to_owned();
                 self.console_input.open(end.map_err(|error| refused(Reason::Limit, error.to_string()))?);
             }
@@ -39,10 +42,6 @@ impl Execs {
         connection.answer(&Reply::ConsoleAttached { position: position_of });
         self.console_moved(around.output, around.events);
         Ok(())
-    }
-
-    fn console_is_new(&self) -> bool {
-        self.console_input.is_closed()
     }
 
     fn console_view<'a>(&self, output: &'a Output, ended: bool) -> View<'a> {

@@ -47,15 +47,20 @@ impl Input {
         self.end.is_none()
     }
 
+    /// Whether it is a pipe, closed or not.
+    pub(super) fn is_pipe(&self) -> bool {
+        self.kind == Kind::Pipe
+    }
+
     /// Bytes that the process has been given.
     pub(super) fn given(&self) -> u64 {
         self.given
     }
 
-    /// For a client that begins where the last one was heard: what that had sent and was not acknowledged it has to send again.
+    /// For a client that begins where the last one was heard: what that had sent and was not acknowledged it has to send again. An end that was come to stays one.
     pub(super) fn begin_anew(&mut self) {
         self.pending.clear();
-        self.close_at = None;
+        self.close_at = self.close_at.filter(|end| *end == self.given);
     }
 
     /// Takes bytes. What was taken before is left out; of a process that has closed its input everything is taken, and goes nowhere.
@@ -93,6 +98,9 @@ impl Input {
         let taken = self.given.saturating_add(self.pending.len() as u64);
         if offset < taken {
             return Err(refused(Reason::Invalid, format!("input cannot end at {offset}: {taken} bytes were taken")));
+        }
+        if let Some(end) = self.close_at.filter(|end| *end == self.given && offset > *end) {
+            return Err(refused(Reason::Invalid, format!("input cannot end at {offset}: it has ended at {end}")));
         }
         self.close_at = Some(offset);
         self.write(events);
@@ -186,6 +194,24 @@ mod tests {
         input.take(5, b"f", &events).unwrap();
         assert_eq!((read(&mut reader), input.given()), (b"f".to_vec(), 6));
         assert!(input.end.is_none(), "closed");
+    }
+
+    #[test]
+    fn an_end_that_was_come_to_is_one_for_every_client_and_another_is_not() {
+        let (mut input, mut reader, events) = input();
+        input.close(2, &events).unwrap();
+        input.take(0, b"a", &events).unwrap();
+        // Its client went before it had sent the rest; the next one has more.
+        input.begin_anew();
+        input.take(1, b"bc", &events).unwrap();
+        input.close(3, &events).unwrap();
+        assert_eq!((read(&mut reader), input.is_closed()), (b"abc".to_vec(), true));
+        input.begin_anew();
+        input.take(0, b"abc", &events).unwrap();
+        input.close(3, &events).unwrap();
+        assert_eq!(input.take(3, b"d", &events).unwrap_err().reason, Reason::Invalid);
+        assert_eq!(input.close(4, &events).unwrap_err().reason, Reason::Invalid);
+        assert_eq!(input.given(), 3);
     }
 
     #[test]

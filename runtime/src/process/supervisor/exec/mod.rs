@@ -90,6 +90,12 @@ impl Execs {
         })
     }
 
+    /// What comes for the console goes into this pipe, the command's standard input; must not block.
+    pub(super) fn feed(&mut self, stdin: OwnedFd) {
+        self.console_input = Input::new(Source::ConsoleInput, Kind::Pipe);
+        self.console_input.open(stdin);
+    }
+
     /// When something is due.
     pub(super) fn recheck(&self) -> Option<Duration> {
         let due = self.sessions.iter().filter_map(Session::due).min()?;
