@@ -28,6 +28,7 @@ use std::time::Duration;
 
 pub use help::{Listed, commands, help, usage};
 pub use parse::parse;
+pub(crate) use values::shown;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]

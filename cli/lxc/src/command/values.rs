@@ -25,7 +25,7 @@ const MOST_SECONDS: u32 = 2_147_483_647;
 const MOST_ID: u32 = u32::MAX - 1;
 
 /// A text for messages: no control characters, not too long.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const MOST: usize = 64;
     let mut shown: String = text.chars().take(MOST).flat_map(escaped).collect();
     if text.chars().nth(MOST).is_some() {
