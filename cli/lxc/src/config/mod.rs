@@ -71,4 +71,17 @@ impl Config {
     pub fn one(&self, key: &str) -> Option<&Item> {
         self.items.iter().rev().find(|item| item.key == key)
     }
+
+    /// A configuration of these settings, each on a line of its own, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(items: &[(&str, &str)]) -> Self {
+        let file: Arc<str> = Arc::from("config");
+        let item = |(line, (key, value)): (u32, &(&str, &str))| Item {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            place: Place { file: file.clone(), line },
+            old_name: None,
+        };
+        Self { items: (1..).zip(items).map(item).collect() }
+    }
 }
