@@ -24,7 +24,9 @@ pub(super) fn apply(work: &mut Work<'_>) {
     work.take("lxc.console.logfile", |work, value| {
         absolute(value)?;
         work.extras.console_logfile = Some(value.to_owned());
-        honoured("the terminal's output is written to it by the command that starts the container, and kept by the node")
+        honoured(
+            "the terminal's output is written to it by the command that starts the container, and kept by the node",
+        )
     });
     work.note(
         &["lxc.console.size", "lxc.console.buffer.size", "lxc.console.rotate"],

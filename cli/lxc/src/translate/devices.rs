@@ -14,16 +14,8 @@ pub(super) const OF_EVERY_CONTAINER: [&str; 14] = [
     "mqueue",
 ];
 /// What every container may use, by number: null, zero, full, random, urandom, tty, ptmx, pseudo-terminals.
-const OPEN: [(u32, Option<u32>); 8] = [
-    (1, Some(3)),
-    (1, Some(5)),
-    (1, Some(7)),
-    (1, Some(8)),
-    (1, Some(9)),
-    (5, Some(0)),
-    (5, Some(2)),
-    (136, None),
-];
+const OPEN: [(u32, Option<u32>); 8] =
+    [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
 /// The node's console; that of a container is a pseudo-terminal.
 const CONSOLE: (u32, Option<u32>) = (5, Some(1));
 /// Devices whose names have had one number ever since (Documentation/admin-guide/devices.txt).
@@ -140,7 +132,8 @@ fn add(work: &mut Work<'_>, said: Said<'_>, rule: Rule) -> Verdict {
         device.path.is_empty() && (device.r#type(), device.major, device.minor) == (rule.kind, rule.major, rule.minor)
     };
     if let Some(device) = work.resources.devices.iter_mut().find(same) {
-        device.access = "rwm".chars().filter(|one| device.access.contains(*one) || rule.access.contains(*one)).collect();
+        device.access =
+            "rwm".chars().filter(|one| device.access.contains(*one) || rule.access.contains(*one)).collect();
     } else if work.resources.devices.len() >= MOST {
         return refused(format!("is the device after the {MOST}th, which is the last that a container can have"));
     } else {
@@ -164,7 +157,8 @@ impl Rule {
 
 /// A rule; `None`: all devices.
 fn parse(text: &str) -> Result<Option<Rule>, String> {
-    let wrong = || format!("{text:?} must be a, or c or b with MAJOR:MINOR and letters out of rwm, as in \"c 10:200 rw\"");
+    let wrong =
+        || format!("{text:?} must be a, or c or b with MAJOR:MINOR and letters out of rwm, as in \"c 10:200 rw\"");
     let words: Vec<&str> = text.split_whitespace().collect();
     let (kind, numbers, access) = match *words.as_slice() {
         ["a"] | ["a", "*:*", "rwm"] => return Ok(None),
@@ -196,20 +190,19 @@ mod tests {
     const ALLOW2: &str = "lxc.cgroup2.devices.allow";
     const DENY: &str = "lxc.cgroup.devices.deny";
 
-    fn devices(items: &[(&str, &str)]) -> Vec<(String, DeviceType, Option<u32>, Option<u32>, String)> {
-        let found = spec(items).resources.unwrap_or_default().devices;
-        let parts = |rule: DeviceRule| (rule.path.clone(), rule.r#type(), rule.major, rule.minor, rule.access);
-        found.into_iter().map(parts).collect()
+    fn devices(items: &[(&str, &str)]) -> Vec<DeviceRule> {
+        spec(items).resources.unwrap_or_default().devices
     }
 
-    fn numbered(kind: DeviceType, major: u32, minor: Option<u32>, access: &str) -> (String, DeviceType, Option<u32>, Option<u32>, String) {
-        (String::new(), kind, Some(major), minor, access.into())
+    fn numbered(kind: DeviceType, major: u32, minor: Option<u32>, access: &str) -> DeviceRule {
+        DeviceRule { r#type: kind.into(), major: Some(major), minor, access: access.into(), ..DeviceRule::default() }
     }
 
     #[test]
     fn what_distributions_write_is_what_every_container_has() {
         let mut items = vec![(DENY, "a")];
-        for rule in ["c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rw", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm", "c 1:9 r"] {
+        for rule in ["c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rw", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm", "c 1:9 r"]
+        {
             items.push((ALLOW, rule));
         }
         assert!(fates(&items).iter().all(|fate| fate.starts_with("Honoured")));
@@ -245,7 +238,7 @@ mod tests {
         let items = [(ALLOW, "c 10:200 rwm"), ("lxc.mount.entry", "/dev/net/tun dev/net/tun none bind,create=file")];
         let found = devices(&items);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, "/dev/net/tun");
+        assert_eq!((found[0].path.as_str(), found[0].major), ("/dev/net/tun", None));
     }
 
     #[test]

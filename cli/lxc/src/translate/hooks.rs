@@ -11,7 +11,7 @@ use tweendeck_proto::v1::{Hook, Hooks};
 
 use super::Run;
 use super::paths::{absolute, words};
-use super::verdict::{Verdict, Work, honoured, refused};
+use super::verdict::{Work, honoured, refused};
 
 const VERSION: &str = "lxc.hook.version";
 /// How long one may take, seconds; LXC waits for ever.
@@ -63,7 +63,10 @@ fn inside(work: &mut Work<'_>) {
     for (kind, why) in [
         ("pre-mount", mounts),
         ("mount", mounts),
-        ("autodev", "the container's /dev is made before anything of the caller's runs; name devices by lxc.mount.entry = /dev/X dev/X none bind,create=file"),
+        (
+            "autodev",
+            "the container's /dev is made before anything of the caller's runs; name devices by lxc.mount.entry = /dev/X dev/X none bind,create=file",
+        ),
         ("start", "nothing runs in a container before its command; let lxc.init.cmd run both"),
         ("stop", "the container's namespaces are gone when its end is known; use lxc.hook.post-stop"),
     ] {
@@ -195,7 +198,8 @@ mod tests {
             why(&[(&format!("lxc.hook.{kind}"), "/etc/hooks/a")]);
         }
         assert!(why(&[("lxc.hook.pre-start", "/etc/hooks/a")]).contains("hooks.directory"));
-        for value in ["/elsewhere/a", "/etc/hooks/b/a", "a", "", "/etc/hooks/../a", "/etc/hooks/a; b", "/etc/hooks/.a"] {
+        for value in ["/elsewhere/a", "/etc/hooks/b/a", "a", "", "/etc/hooks/../a", "/etc/hooks/a; b", "/etc/hooks/.a"]
+        {
             let refused = on(&node(), &[("lxc.hook.pre-start", value)]);
             assert_eq!(refused.unwrap_err().len(), 1, "{value}");
         }

@@ -9,7 +9,9 @@ pub(super) fn apply(work: &mut Work<'_>) {
 
 fn one(word: &str) -> Verdict {
     match word {
-        "proc" | "proc:mixed" => honoured("/proc, of which sys, sysrq-trigger and more are read-only, and kcore and more hidden"),
+        "proc" | "proc:mixed" => {
+            honoured("/proc, of which sys, sysrq-trigger and more are read-only, and kcore and more hidden")
+        }
         "sys:ro" => honoured("/sys, read-only"),
         "sys" | "sys:mixed" => translated("/sys, read-only also in devices/virtual/net"),
         "proc:rw" | "sys:rw" => refused(format!(

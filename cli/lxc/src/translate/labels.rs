@@ -6,7 +6,9 @@ use super::verdict::{Work, honoured, noted, refused};
 pub(super) fn apply(work: &mut Work<'_>) {
     let (apparmor, selinux) = (work.node.apparmor, work.node.selinux);
     work.take("lxc.apparmor.profile", |work, value| match value {
-        "unconfined" | "unchanged" => noted("no profile, as without it; seccomp and capabilities confine it all the same"),
+        "unconfined" | "unchanged" => {
+            noted("no profile, as without it; seccomp and capabilities confine it all the same")
+        }
         "generated" => noted("no profile is generated; mounts, seccomp and capabilities keep what one would"),
         name if name.starts_with("lxc-container-default") => {
             noted("LXC's own profile is not used; mounts, seccomp and capabilities keep what it would")
@@ -23,7 +25,9 @@ pub(super) fn apply(work: &mut Work<'_>) {
     );
     work.each("lxc.apparmor.raw", |_, _| {
         if apparmor {
-            return refused("no profile is generated that a line could be added to; load one, and name it as lxc.apparmor.profile");
+            return refused(
+                "no profile is generated that a line could be added to; load one, and name it as lxc.apparmor.profile",
+            );
         }
         noted("this node's kernel has AppArmor switched off: the line confines nothing")
     });

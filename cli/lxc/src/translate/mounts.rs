@@ -86,8 +86,8 @@ fn bind(work: &mut Work<'_>, entry: &Entry, target: &str) -> Verdict {
     let mut bind = BindMount { source: source.clone(), ..BindMount::default() };
     for option in &entry.options {
         match option.as_str() {
-            "bind" | "rw" | "defaults" | "nodev" | "nosuid" | "create=dir" | "create=file" | "optional" | "relative"
-            | "private" | "rprivate" | "relatime" => {}
+            "bind" | "rw" | "defaults" | "nodev" | "nosuid" | "create=dir" | "create=file" | "optional"
+            | "relative" | "private" | "rprivate" | "relatime" => {}
             "rbind" => bind.recursive = true,
             "ro" => bind.readonly = true,
             "slave" | "rslave" => bind.propagation = MountPropagation::Slave.into(),

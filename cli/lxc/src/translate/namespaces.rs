@@ -150,7 +150,8 @@ fn fits(work: &mut Work<'_>, kind: &str, source: &Source) -> Result<(), String> 
             work.spec.terminal = None;
             let paths = work.resources.devices.iter().any(|device| !device.path.is_empty());
             if work.spec.rootfs.is_some() || !work.spec.mounts.is_empty() || paths {
-                return Err("the container has the other's root and mounts; leave lxc.rootfs and lxc.mount.entry out".to_owned());
+                return Err("the container has the other's root and mounts; leave lxc.rootfs and lxc.mount.entry out"
+                    .to_owned());
             }
         }
         _ => {}

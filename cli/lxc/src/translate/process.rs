@@ -56,11 +56,7 @@ pub(super) fn apply(work: &mut Work<'_>) {
 }
 
 /// Judges keys that end in a name: the last of each.
-fn families<'a>(
-    work: &mut Work<'a>,
-    prefix: &str,
-    judge: impl Fn(&mut Work<'a>, &'a str, &'a str) -> Verdict,
-) {
+fn families<'a>(work: &mut Work<'a>, prefix: &str, judge: impl Fn(&mut Work<'a>, &'a str, &'a str) -> Verdict) {
     let mut keys: Vec<&str> = work.under(prefix).into_iter().map(super::verdict::Said::key).collect();
     keys.sort_unstable();
     keys.dedup();

@@ -2,9 +2,7 @@
 
 use tweendeck_proto::v1::namespace::Source as From;
 use tweendeck_proto::v1::root_filesystem::Source;
-use tweendeck_proto::v1::{
-    DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem,
-};
+use tweendeck_proto::v1::{DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem};
 
 use super::paths::{absolute, plain};
 use super::verdict::{Verdict, Work, honoured, noted, refused, together, translated};
@@ -27,7 +25,8 @@ pub(super) fn apply(work: &mut Work<'_>) {
 }
 
 fn path(work: &mut Work<'_>, value: &str) -> Verdict {
-    let (kind, rest) = if value.starts_with('/') { ("dir", value) } else { value.split_once(':').unwrap_or((value, "")) };
+    let (kind, rest) =
+        if value.starts_with('/') { ("dir", value) } else { value.split_once(':').unwrap_or((value, "")) };
     match kind {
         "dir" | "btrfs" => directory(work, rest),
         "overlay" | "overlayfs" => overlay(work, rest),
@@ -36,9 +35,9 @@ fn path(work: &mut Work<'_>, value: &str) -> Verdict {
             work.spec.rootfs = source(Source::Image(ImageRootfs { path: rest.to_owned(), writable_bytes: None }));
             translated("rootfs.image, which is never written: the container's root is read-only")
         }
-        "nbd" | "lvm" | "zfs" | "rbd" | "aufs" => refused(format!(
-            "{kind}: is not supported; mount it on the node and give the directory, as dir:/path"
-        )),
+        "nbd" | "lvm" | "zfs" | "rbd" | "aufs" => {
+            refused(format!("{kind}: is not supported; mount it on the node and give the directory, as dir:/path"))
+        }
         _ => refused(format!(
             "{value:?} must be an absolute path, perhaps after dir:, btrfs:, loop:, or overlay: with two or more paths"
         )),

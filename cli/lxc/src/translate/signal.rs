@@ -31,9 +31,9 @@ pub(super) fn apply(work: &mut Work<'_>) {
         work.spec.stop_signal = asked(work.spec.init(), signal);
         match work.spec.stop_signal {
             same if same == signal => honoured("stop_signal"),
-            other => translated(format!(
-                "stop_signal {other}: LXC's init sends SIGTERM to the command when it gets {value}"
-            )),
+            other => {
+                translated(format!("stop_signal {other}: LXC's init sends SIGTERM to the command when it gets {value}"))
+            }
         }
     });
     work.take("lxc.signal.stop", |_, value| match number(value) {
@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn signals_have_names_and_numbers() {
-        let known = [("SIGPWR", 30), ("PWR", 30), ("15", 15), ("SIGRTMIN+3", 37), ("SIGRTMAX-10", 54), ("SIGRTMIN", 34)];
+        let known =
+            [("SIGPWR", 30), ("PWR", 30), ("15", 15), ("SIGRTMIN+3", 37), ("SIGRTMAX-10", 54), ("SIGRTMIN", 34)];
         for (text, expected) in known {
             assert_eq!(number(text), Some(expected), "{text}");
         }

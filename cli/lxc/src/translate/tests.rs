@@ -1,5 +1,8 @@
 //! What the tests of the families share.
 
+mod keys;
+mod whole;
+
 use super::{Fate, Node, Purpose, Refused, Translated, translate};
 use crate::config::Config;
 

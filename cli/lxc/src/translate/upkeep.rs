@@ -18,7 +18,10 @@ pub(super) fn apply(work: &mut Work<'_>) {
     });
     work.take("lxc.arch", architecture);
     work.note(&["lxc.include"], "what it names was read in its place");
-    work.note(&["lxc.log.level", "lxc.log.file", "lxc.log.syslog"], "LXC's own log; the agent has one, and the container's output is by lxc-console and tween logs");
+    work.note(
+        &["lxc.log.level", "lxc.log.file", "lxc.log.syslog"],
+        "LXC's own log; the agent has one, and the container's output is by lxc-console and tween logs",
+    );
     work.note(&["lxc.monitor.unshare"], "the process that keeps a container makes no mounts that others see");
     work.note(
         &["lxc.monitor.signal.pdeath"],

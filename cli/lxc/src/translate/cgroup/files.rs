@@ -66,9 +66,8 @@ fn number(text: &str, min: u64, max: u64) -> Result<Value, String> {
 /// Bytes, perhaps with K, M, G and the like.
 fn size(text: &str, min: u64) -> Result<Value, String> {
     let size = bytes(text).filter(|size| (min..=BYTES_MAX).contains(size));
-    size.map(Value::Number).ok_or_else(|| {
-        format!("{text:?} must be {min} to {BYTES_MAX} bytes, as a number that may end in K, M or G")
-    })
+    size.map(Value::Number)
+        .ok_or_else(|| format!("{text:?} must be {min} to {BYTES_MAX} bytes, as a number that may end in K, M or G"))
 }
 
 /// Bytes, or no limit in either version's words.
@@ -86,7 +85,8 @@ fn weight(text: &str) -> Result<Said, String> {
 }
 
 fn cpu_max(text: &str) -> Result<Said, String> {
-    let wrong = || format!("{text:?} must be a quota in microseconds or max, then perhaps a period, as in \"50000 100000\"");
+    let wrong =
+        || format!("{text:?} must be a quota in microseconds or max, then perhaps a period, as in \"50000 100000\"");
     let mut words = text.split_whitespace();
     let quota = match words.next().ok_or_else(wrong)? {
         "max" => Value::Unlimited,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tweendeck_proto::v1::{
-    CpuResources, HugetlbLimit, IoDeviceLimit, IoResources, MemoryResources, MiscLimit, PidsResources, RdmaLimit,
+    CpuResources, HugetlbLimit, InitMode, IoDeviceLimit, IoResources, MemoryResources, MiscLimit, PidsResources,
+    RdmaLimit,
 };
 
 use super::super::verdict::{Said, Work, noted, refused, translated};
@@ -19,6 +20,9 @@ pub(super) fn fill<'a>(work: &mut Work<'a>, settings: &Settings<'a>) {
     let cpu = cpu(work, settings);
     let memory = memory(work, settings);
     let pids = number(settings, &Field::Pids);
+    if let Some(by) = said(settings, &Field::Pids).filter(|_| pids == Some(1) && work.spec.init() != InitMode::Direct) {
+        work.settle(by, refused("must be at least 2 for lxc-execute: its init is one process"));
+    }
     work.resources.cpu = Some(cpu).filter(|cpu| *cpu != CpuResources::default());
     work.resources.memory = Some(memory).filter(|memory| *memory != MemoryResources::default());
     work.resources.pids = pids.map(|max| PidsResources { max: Some(max) });
@@ -88,7 +92,9 @@ fn limited<'a>(work: &mut Work<'a>, settings: &Settings<'a>, cpu: &mut CpuResour
     cpu.limit_millis = u32::try_from(millis).ok();
     cpu.period_us = small(settings, &Field::Period);
     if given != quota {
-        let text = format!("resources.cpu.limit_millis {millis}: {given} of {quota} microseconds, in whole thousandths of a CPU");
+        let text = format!(
+            "resources.cpu.limit_millis {millis}: {given} of {quota} microseconds, in whole thousandths of a CPU"
+        );
         work.settle(by, translated(text));
     }
     let Some(burst) = number(settings, &Field::Burst) else { return };

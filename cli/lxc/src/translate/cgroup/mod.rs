@@ -11,7 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use super::verdict::{Said, Verdict, Work, honoured, refused, translated};
+use super::verdict::{Said, Verdict, Work, honoured, noted, refused, translated};
 use field::{Field, Value};
 
 /// What is said of each field, and by whom.
@@ -38,24 +38,29 @@ fn file(key: &str) -> Option<&str> {
 
 fn one<'a>(work: &mut Work<'a>, said: Said<'a>, file: &str, settings: &mut Settings<'a>) -> Verdict {
     let read = files::read(file, said.value())?;
-    if read.is_empty() {
-        return honoured("no limit, as without it");
-    }
     let mut names = Vec::new();
     for (field, value) in read {
         if field.is_of_v2() && !work.node.unified && value.is_a_limit() {
-            return refused(format!("cgroup v1, by which this node keeps limits, has nothing like {file}; leave it out"));
+            return refused(format!(
+                "cgroup v1, by which this node keeps limits, has nothing like {file}; leave it out"
+            ));
         }
         if let Some((earlier, known)) = settings.get(&field) {
             if earlier.key() == said.key() {
-                work.settle(*earlier, super::verdict::noted("a later setting of the same counts"));
+                work.settle(*earlier, noted("a later setting of the same counts"));
             } else if *known != value {
                 let (key, place) = (earlier.key(), earlier.place());
                 return refused(format!("contradicts {key} ({place}), which says the same limit; leave one out"));
             }
         }
-        names.push(format!("resources.{field}"));
+        let swap = matches!(field, Field::Swap | Field::Sum);
+        if swap || value != Value::Unlimited {
+            names.push(format!("resources.{field}"));
+        }
         settings.insert(field, (said, value));
+    }
+    if names.is_empty() {
+        return honoured("no limit, as without it");
     }
     kept(work, said, &names.join(", "))
 }

@@ -1,6 +1,6 @@
 use tweendeck_proto::v1::{CpuResources, IoDeviceLimit, MemoryResources, Resources};
 
-use super::super::tests::{fate, fates, on, spec, start, told, unified, why};
+use super::super::tests::{execute, fate, fates, on, spec, start, told, unified, why};
 
 fn v1(items: &[(&str, &str)]) -> Resources {
     spec(items).resources.unwrap_or_default()
@@ -105,7 +105,8 @@ fn disks_have_rates_and_shares() {
         write_operations_per_second: Some(100),
         ..IoDeviceLimit::default()
     };
-    let new = v2(&[("lxc.cgroup2.io.max", "8:0 rbps=1048576 wbps=max wiops=100"), ("lxc.cgroup2.io.weight", "default 50")]);
+    let new =
+        v2(&[("lxc.cgroup2.io.max", "8:0 rbps=1048576 wbps=max wiops=100"), ("lxc.cgroup2.io.weight", "default 50")]);
     let new = new.io.unwrap();
     assert_eq!((new.devices, new.weight), (vec![expected], Some(50)));
     let old = v1(&[
@@ -145,6 +146,13 @@ fn the_later_counts_and_versions_must_agree() {
     assert_eq!(memory(&agreeing).max_bytes, Some(1 << 30));
     let refused = why(&[("lxc.cgroup.memory.limit_in_bytes", "1G"), ("lxc.cgroup2.memory.max", "2G")]);
     assert!(refused.contains("lxc.cgroup.memory.limit_in_bytes (config:1)"), "{refused}");
+}
+
+#[test]
+fn an_init_needs_room() {
+    assert!(start(&[("lxc.cgroup.pids.max", "1")], &[]).is_ok());
+    assert!(execute(&[("lxc.cgroup.pids.max", "1")], &["a"]).unwrap_err()[0].why.contains("at least 2"));
+    assert!(fate(&[("lxc.cgroup.pids.max", "max")]).contains("no limit"));
 }
 
 #[test]

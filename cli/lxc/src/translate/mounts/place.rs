@@ -20,7 +20,9 @@ pub(super) fn target(work: &Work<'_>, given: &str) -> Result<String, String> {
     match work.roots.iter().find_map(below) {
         Some(inside) => Ok(plain(&inside)),
         None if work.spec.rootfs.is_none() => Ok(target),
-        None => Err(format!("{given:?} is not below the container's root; write it relative to that, without the first /")),
+        None => {
+            Err(format!("{given:?} is not below the container's root; write it relative to that, without the first /"))
+        }
     }
 }
 
@@ -47,7 +49,9 @@ pub(super) fn free(target: &str) -> Result<(), String> {
     }
     let kernels = ["/proc", "/sys"].iter().any(|taken| Path::new(target).starts_with(taken));
     if kernels {
-        return Err(format!("nothing can be mounted on {target}: /proc and /sys stay as the kernel has them; leave the line out"));
+        return Err(format!(
+            "nothing can be mounted on {target}: /proc and /sys stay as the kernel has them; leave the line out"
+        ));
     }
     Ok(())
 }

@@ -44,7 +44,8 @@ fn a_tmpfs_has_a_size_and_a_mode() {
 #[test]
 fn devices_are_given_by_name() {
     let line = "/dev/net/tun dev/net/tun none bind,create=file";
-    let taken = start(&[ROOT, (KEY, line), (KEY, "/dev/fuse dev/other none bind,optional,ro,create=file")], &[]).unwrap();
+    let taken =
+        start(&[ROOT, (KEY, line), (KEY, "/dev/fuse dev/other none bind,optional,ro,create=file")], &[]).unwrap();
     let rule = |path: &str, container_path: &str, access: &str| DeviceRule {
         path: path.into(),
         container_path: container_path.into(),
@@ -80,7 +81,9 @@ fn what_is_there_anyway_is_noted() {
 
 #[test]
 fn what_leads_out_is_refused_however_optional() {
-    for line in ["tmpfs ../../../escape tmpfs create=dir", "/a b/../../c none bind,optional", "/a /.. none bind,optional"] {
+    for line in
+        ["tmpfs ../../../escape tmpfs create=dir", "/a b/../../c none bind,optional", "/a /.. none bind,optional"]
+    {
         assert!(why(&[ROOT, (KEY, line)]).contains(".."), "{line}");
     }
 }

@@ -15,7 +15,10 @@ pub(super) const PROFILE: &str = "lxc.seccomp.profile";
 /// The keys `lxc.seccomp.*`.
 pub(super) fn apply(work: &mut Work<'_>) {
     work.take(PROFILE, of_file);
-    work.note(&["lxc.seccomp.allow_nesting"], "a filter is loaded whatever filters there are, and programs inside may load more");
+    work.note(
+        &["lxc.seccomp.allow_nesting"],
+        "a filter is loaded whatever filters there are, and programs inside may load more",
+    );
     work.note(
         &["lxc.seccomp.notify.proxy", "lxc.seccomp.notify.cookie"],
         "no system call is passed on to another program; a policy that asks for it is refused",
@@ -132,7 +135,10 @@ mod tests {
         let found = translate("1\nwhitelist\n0\n# comment\n59\n").unwrap();
         assert_eq!(found["defaultAction"], "SCMP_ACT_KILL");
         assert_eq!(found["architectures"], json!(["SCMP_ARCH_X86_64"]));
-        assert_eq!((&found["syscalls"][0]["names"][0], &found["syscalls"][1]["names"][0]), (&"read".into(), &"execve".into()));
+        assert_eq!(
+            (&found["syscalls"][0]["names"][0], &found["syscalls"][1]["names"][0]),
+            (&"read".into(), &"execve".into())
+        );
         assert!(translate("1\nwhitelist\n400\n").unwrap_err().contains("line 3"));
         assert!(translate("1\ndenylist\n1\n").unwrap_err().contains("version 1"));
         assert!(policy::parse("1\nallowlist\n0\n", "aarch64").unwrap_err().contains("version 2"));

@@ -13,8 +13,26 @@ const MNT_FORCE: u64 = 1;
 const ALL: &str = "all";
 /// Architectures that a section can be of, in small letters.
 const ARCHITECTURES: [&str; 20] = [
-    ALL, "x86", "i386", "x86_64", "amd64", "x32", "arm", "armeb", "arm64", "aarch64", "mips", "mips64", "mips64n32",
-    "mipsel", "mipsel64", "mipsel64n32", "ppc", "ppc64", "ppc64le", "s390x",
+    ALL,
+    "x86",
+    "i386",
+    "x86_64",
+    "amd64",
+    "x32",
+    "arm",
+    "armeb",
+    "arm64",
+    "aarch64",
+    "mips",
+    "mips64",
+    "mips64n32",
+    "mipsel",
+    "mipsel64",
+    "mipsel64n32",
+    "ppc",
+    "ppc64",
+    "ppc64le",
+    "s390x",
 ];
 
 /// What becomes of a system call.
@@ -72,8 +90,8 @@ impl Policy {
     }
 
     /// Rules of the first of these names of an architecture that has some.
-    pub(super) fn of(&self, names: &[&str]) -> &[Rule] {
-        names.iter().find_map(|name| self.sections.get(name)).map_or(&[], Vec::as_slice)
+    pub(super) fn of(&self, names: &[&'static str]) -> &[Rule] {
+        names.iter().find_map(|name| self.sections.get(*name)).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -153,7 +171,9 @@ fn action(text: &str) -> Result<Option<Action>, String> {
             let number = number.parse().ok().filter(|number| *number <= ERRNO_MAX);
             Action::Errno(number.ok_or_else(|| format!("{text:?} must have an error number, 0 to {ERRNO_MAX}"))?)
         }
-        ["notify"] => return Err("notify passes calls on to another program, which is not supported; choose errno N".to_owned()),
+        ["notify"] => {
+            return Err("notify passes calls on to another program, which is not supported; choose errno N".to_owned());
+        }
         _ => return Err(format!("{text:?} is none of kill, trap, log, allow, errno N")),
     }))
 }

@@ -60,13 +60,17 @@ fn of_rule(rule: &Rule) -> Value {
     if let Action::Errno(number) = rule.action {
         fields.insert("errnoRet".to_owned(), number.into());
     }
-    let args: Vec<Value> = rule.conditions.iter().map(|condition| {
-        let (index, op) = (condition.index, condition.operator.0);
-        if condition.operator == MASKED {
-            return json!({"index": index, "value": condition.mask, "valueTwo": condition.value, "op": op});
-        }
-        json!({"index": index, "value": condition.value, "op": op})
-    }).collect();
+    let args: Vec<Value> = rule
+        .conditions
+        .iter()
+        .map(|condition| {
+            let (index, op) = (condition.index, condition.operator.0);
+            if condition.operator == MASKED {
+                return json!({"index": index, "value": condition.mask, "valueTwo": condition.value, "op": op});
+            }
+            json!({"index": index, "value": condition.value, "op": op})
+        })
+        .collect();
     if !args.is_empty() {
         fields.insert("args".to_owned(), args.into());
     }
