@@ -82,6 +82,8 @@ impl Config {
             place: Place { file: file.clone(), line },
             old_name: None,
         };
-        Self { items: (1..).zip(items).map(item).collect() }
+        let mut config = Self::default();
+        config.items.extend((1..).zip(items).map(item));
+        config
     }
 }

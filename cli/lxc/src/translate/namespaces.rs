@@ -24,14 +24,11 @@ pub(super) fn apply(work: &mut Work<'_>) {
         let verdict = share(said, &mut asked);
         work.settle(said, verdict);
     }
-    if let Some(said) = work.only(KEEP) {
+    for said in work.all(KEEP) {
         let verdict = keep(said, &mut asked);
         work.settle(said, verdict);
     }
-    if let Some(said) = work.only(CLONE) {
-        let verdict = clone(work, said, &mut asked);
-        work.settle(said, verdict);
-    }
+    clone(work, &mut asked);
     clocks(work, &mut asked);
     for (kind, (said, source)) in asked {
         if let Err(why) = fits(work, kind, &source) {
@@ -106,21 +103,34 @@ fn keep<'a>(said: Said<'a>, asked: &mut Asked<'a>) -> Verdict {
 }
 
 /// What is not made is the node's, but for ids, which LXC makes or leaves by `lxc.idmap` alone, and clocks, which are the node's anyway.
-fn clone<'a>(work: &mut Work<'a>, said: Said<'a>, asked: &mut Asked<'a>) -> Verdict {
-    if work.config.one(KEEP).is_some() {
-        return refused(format!("excludes {KEEP}; leave one out"));
+fn clone<'a>(work: &mut Work<'a>, asked: &mut Asked<'a>) {
+    let all = work.all(CLONE);
+    let Some(last) = all.last().copied() else { return };
+    let mut made = Vec::new();
+    for said in all {
+        let verdict = make(work, said, &mut made, asked);
+        work.settle(said, verdict);
     }
-    let made = said.value().split_whitespace().map(known).collect::<Result<Vec<_>, _>>()?;
     if !made.contains(&"mnt") {
-        return refused("must have mnt in it: the node's mounts take security.privileged");
+        let why = "must have mnt in it: the node's mounts take security.privileged";
+        return work.settle(last, refused(why));
     }
     for kind in KINDS {
         let shared = matches!(asked.get(kind), Some((_, Source::Container(_))));
-        if made.contains(&kind) {
-            add(asked, said, kind, mode(NamespaceMode::Private))?;
-        } else if !shared && !matches!(kind, "user" | "time") {
-            add(asked, said, kind, mode(NamespaceMode::Host))?;
+        if !made.contains(&kind) && !shared && !matches!(kind, "user" | "time") {
+            asked.insert(kind, (last, mode(NamespaceMode::Host)));
         }
+    }
+}
+
+fn make<'a>(work: &Work<'a>, said: Said<'a>, made: &mut Vec<&'static str>, asked: &mut Asked<'a>) -> Verdict {
+    if work.config.one(KEEP).is_some() {
+        return refused(format!("excludes {KEEP}; leave one out"));
+    }
+    for word in said.value().split_whitespace() {
+        let kind = known(word)?;
+        made.push(kind);
+        add(asked, said, kind, mode(NamespaceMode::Private))?;
     }
     honoured("namespaces, PRIVATE for each of them and HOST for the others")
 }
@@ -226,6 +236,7 @@ mod tests {
         assert!(why(&[(KEEP, "net"), ("lxc.net.0.type", "empty")]).contains("lxc.net"));
         assert!(why(&[(KEEP, "mnt")]).contains("privileged"));
         assert!(why(&[(KEEP, "net bogus")]).contains("bogus"));
+        assert_eq!(asked(&[(KEEP, "net"), (KEEP, "ipc")]), expected);
         assert!(why(&[(KEEP, "uts"), ("lxc.uts.name", "a")]).contains("host name"));
     }
 
@@ -236,8 +247,9 @@ mod tests {
         assert_eq!((found.mount, found.pid, found.network), (own(), own(), own()));
         assert_eq!((found.ipc, found.uts, found.cgroup), (host(), host(), host()));
         assert_eq!((found.user, found.time), (None, None));
+        assert_eq!(asked(&[(CLONE, "mount pid"), (CLONE, "net")]), asked(&[(CLONE, "mount pid net")]));
         assert!(why(&[(CLONE, "pid")]).contains("mnt"));
-        assert!(why(&[(CLONE, "mnt"), (KEEP, "net")]).contains("excludes"));
+        assert!(why(&[(CLONE, "mnt pid"), (KEEP, "net")]).contains("excludes"));
         assert!(why(&[(CLONE, "mnt pid user"), ("lxc.rootfs.path", "overlay:/a:/b")]).contains("overlay"));
     }
 

@@ -60,7 +60,8 @@ fn number(text: &str) -> Option<i32> {
     if let Ok(number) = text.parse::<i32>() {
         return (1..=64).contains(&number).then_some(number);
     }
-    let name = text.strip_prefix("SIG").unwrap_or(text);
+    let text = text.to_ascii_uppercase();
+    let name = text.strip_prefix("SIG").unwrap_or(&text);
     let offset = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u8>().ok().map(i32::from) };
     if let Some(rest) = name.strip_prefix("RTMIN") {
         let above = offset(rest.strip_prefix('+').unwrap_or(rest))?;
@@ -88,7 +89,7 @@ mod tests {
     #[test]
     fn signals_have_names_and_numbers() {
         let known =
-            [("SIGPWR", 30), ("PWR", 30), ("15", 15), ("SIGRTMIN+3", 37), ("SIGRTMAX-10", 54), ("SIGRTMIN", 34)];
+            [("SIGPWR", 30), ("sigpwr", 30), ("15", 15), ("SIGRTMIN+3", 37), ("SIGRTMAX-10", 54), ("SIGRTMIN", 34)];
         for (text, expected) in known {
             assert_eq!(number(text), Some(expected), "{text}");
         }
