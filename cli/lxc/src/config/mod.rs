@@ -112,4 +112,19 @@ impl Config {
     pub fn notes(&self) -> &[Problem] {
         &self.notes
     }
+
+    /// A configuration of these settings, each on a line of its own, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(items: &[(&str, &str)]) -> Self {
+        let file: Arc<str> = Arc::from("config");
+        let item = |(line, (key, value)): (u32, &(&str, &str))| Item {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+            place: Place { file: file.clone(), line },
+            old_name: None,
+        };
+        let mut config = Self::default();
+        config.items.extend((1..).zip(items).map(item));
+        config
+    }
 }
