@@ -16,6 +16,7 @@ impl NodeService for Api {
         let info = self.info();
         let journal = self.registry().journal();
         let taken = *journal.taken().borrow();
+        let hooks = &self.registry().host().hooks;
         let node = Node {
             id: info.id,
             hostname: info.hostname,
@@ -34,6 +35,7 @@ impl NodeService for Api {
             quarantined: self.registry().quarantined(),
             reporting: Some(self.reporting()),
             cgroup_placement: Some(placement(&self.registry().host().placed)),
+            hooks_directory: hooks.as_ref().map(|hooks| hooks.display().to_string()).unwrap_or_default(),
             allocatable: Some(journal.room().resources()),
             allocated: Some(taken.containers.plus(taken.reserved).resources()),
         };

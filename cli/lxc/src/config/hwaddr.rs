@@ -20,6 +20,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Other hardware addresses for a copy: the same devices' makers (the first three octets), the rest made up.
+    pub fn renew_hwaddr(&mut self, random: &mut dyn FnMut() -> u8) {
+        for item in &mut self.items {
+            if item.key.starts_with("lxc.net.") && item.key.ends_with(".hwaddr") {
+                let maker = item.value.get(..9).unwrap_or_default();
+                item.value = filled(&format!("{maker}xx:xx:xx"), random);
+            }
+        }
+    }
+}
+
 fn filled(address: &str, random: &mut dyn FnMut() -> u8) -> String {
     let whole = address.get(..2).is_some_and(|first| first.eq_ignore_ascii_case("xx"));
     let mut digit = |(at, character): (usize, char)| {

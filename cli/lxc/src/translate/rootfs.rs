@@ -2,7 +2,7 @@
 
 use tweendeck_proto::v1::namespace::Source as From;
 use tweendeck_proto::v1::root_filesystem::Source;
-use tweendeck_proto::v1::{DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem};
+use tweendeck_proto::v1::{ArchiveRootfs, DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem};
 
 use super::paths::{absolute, plain};
 use super::verdict::{Verdict, Work, honoured, noted, refused, together, translated};
@@ -34,6 +34,12 @@ fn path(work: &mut Work<'_>, value: &str) -> Verdict {
             absolute(rest)?;
             work.spec.rootfs = source(Source::Image(ImageRootfs { path: rest.to_owned(), writable_bytes: None }));
             translated("rootfs.image, which is never written: the container's root is read-only")
+        }
+        // Not one of LXC's: what its templates would unpack.
+        "tar" => {
+            absolute(rest)?;
+            work.spec.rootfs = source(Source::Archive(ArchiveRootfs { path: rest.to_owned(), ..Default::default() }));
+            honoured("rootfs.archive, unpacked before the first start")
         }
         "nbd" | "lvm" | "zfs" | "rbd" | "aufs" => {
             refused(format!("{kind}: is not supported; mount it on the node and give the directory, as dir:/path"))

@@ -125,7 +125,7 @@ pub(super) async fn console(name: &str, tty: i32, escape: char, context: &mut Co
     let keys = Keys(vec![(escape.to_ascii_lowercase() as u8) & 0x1f, b'q']);
     let raw = session::is_on_a_terminal();
     let wishes = Wishes { write: true, input: true, take_over: false, raw, keys };
-    Ok(match Box::pin(session::console(&context.agent, name, wishes)).await? {
+    Ok(match Box::pin(session::console(&context.agent, &container, wishes)).await? {
         Outcome::Signal(signal) => exit::of_signal(signal),
         Outcome::Detached | Outcome::Ended | Outcome::Exited(_) => exit::OK,
     })

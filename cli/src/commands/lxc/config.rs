@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use tweendeck_lxc::config::{Config, update};
+use tweendeck_lxc::system::{self, System};
 use tweendeck_lxc::translate::{Fate, Purpose, translate};
 
 use super::context::Context;
@@ -14,29 +15,26 @@ use crate::exit;
 
 /// `lxc-config`: where things are.
 pub(super) fn items(list: bool, item: Option<&str>, context: &mut Context) -> Result<u8, Trouble> {
-    let known = [
-        ("lxc.default_config", DEFAULT_CONFIGURATION.to_owned()),
-        ("lxc.lxcpath", context.lxcpath().display().to_string()),
-        ("lxc.cgroup.use", String::new()),
-        ("lxc.cgroup.pattern", String::new()),
-        ("lxc.bdev.lvm.vg", String::new()),
-        ("lxc.bdev.lvm.thin_pool", String::new()),
-        ("lxc.bdev.zfs.root", String::new()),
-        ("lxc.bdev.rbd.rbdpool", String::new()),
-    ];
     if list {
-        for (name, _) in known {
-            context.out.line(name)?;
+        for item in system::items() {
+            context.out.line(item)?;
         }
         return Ok(exit::OK);
     }
     let item = item.ok_or_else(|| Trouble::said("which item? -l lists them"))?;
-    match known.into_iter().find(|(name, _)| *name == item) {
-        Some((_, value)) if value.is_empty() => context.out.line(format!("{item} is not set."))?,
-        Some((_, value)) => context.out.line(value)?,
-        None => return Err(Trouble::said(format!("Unknown configuration item: {item}"))),
-    }
+    let system = of_system()?;
+    let text = system.show(item).ok_or_else(|| Trouble::said(format!("Unknown configuration item: {item}")))?;
+    context.out.line(text)?;
     Ok(exit::OK)
+}
+
+/// The system's configuration, or the defaults where there is none.
+pub(super) fn of_system() -> Result<System, Trouble> {
+    match fs::read_to_string(system::FILE) {
+        Ok(text) => Ok(system::parse(system::FILE, &text)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(System::default()),
+        Err(error) => Err(Trouble::said(format!("{}: {error}", system::FILE))),
+    }
 }
 
 /// `lxc-update-config`: old names become new ones, in the file; what it was is kept beside it.
@@ -56,7 +54,7 @@ pub(super) fn update_file(file: &str, context: &mut Context) -> Result<u8, Troub
 /// What each setting of a file became, and what is asked of the agent.
 pub(super) async fn explain(file: &str, context: &mut Context) -> Result<u8, Trouble> {
     let config = Config::read(&Files, file)?;
-    let node = context.node("container").await?;
+    let node = context.node("container", &config).await?;
     match translate(&config, &node, &Purpose::Create) {
         Ok(translated) => {
             for note in &translated.notes {

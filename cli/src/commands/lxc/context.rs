@@ -11,8 +11,6 @@ use crate::args::Format;
 use crate::failure::Failure;
 use crate::output::Printer;
 
-/// Where LXC has its containers, unless `-P` says otherwise.
-const LXCPATH: &str = "/var/lib/lxc";
 /// Containers that are asked for at a time.
 const PAGE: i32 = 1000;
 
@@ -34,7 +32,10 @@ impl Context {
             (None, Some(host)) => host,
             (None, None) => DEFAULT_ADDRESS.parse().map_err(Trouble::said)?,
         };
-        let lxcpath = PathBuf::from(common.lxcpath.as_deref().unwrap_or(LXCPATH));
+        let lxcpath = match &common.lxcpath {
+            Some(path) => PathBuf::from(path),
+            None => PathBuf::from(super::config::of_system()?.lxcpath()),
+        };
         let lxcpath = std::path::absolute(&lxcpath)
             .map_err(|error| Trouble::said(format!("{}: {error}", lxcpath.display())))?;
         Ok(Self {

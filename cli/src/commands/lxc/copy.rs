@@ -98,7 +98,7 @@ async fn duplicate(copy: &Copy, config: &Config, new: &str, context: &Context) -
             (Root::Directory(_), false) => copied(&root, &directory.join("rootfs"), &mut config).await?,
             (Root::Shared, _) => {}
         }
-        finish(new, &directory, &config, context).await
+        finish(&copy.name, new, &directory, &config, context).await
     };
     let made = Box::pin(made).await;
     if made.is_err() {
@@ -124,7 +124,7 @@ async fn copied(root: &Root, to: &Path, config: &mut Config) -> Result<(), Troub
 }
 
 /// A copy of what a configuration names, such as a snapshot.
-pub(super) async fn clone_from(file: &Path, new: &str, context: &Context) -> Result<(), Trouble> {
+pub(super) async fn clone_from(of: &str, file: &Path, new: &str, context: &Context) -> Result<(), Trouble> {
     let path = file.to_str().ok_or_else(|| Trouble::said(format!("{} is no UTF-8", file.display())))?;
     let config = Config::read(&Files, path)?;
     let directory = begin(new, context).await?;
@@ -132,7 +132,7 @@ pub(super) async fn clone_from(file: &Path, new: &str, context: &Context) -> Res
         let root = Root::of(&config)?;
         let mut config = fresh(&config, &Copy::default(), new)?;
         copied(&root, &directory.join("rootfs"), &mut config).await?;
-        finish(new, &directory, &config, context).await
+        finish(of, new, &directory, &config, context).await
     };
     let made = Box::pin(made).await;
     if made.is_err() {
@@ -170,15 +170,14 @@ fn fresh(config: &Config, copy: &Copy, new: &str) -> Result<Config, Trouble> {
     Ok(fresh)
 }
 
-async fn finish(new: &str, directory: &Path, config: &Config, context: &Context) -> Result<(), Trouble> {
+async fn finish(of: &str, new: &str, directory: &Path, config: &Config, context: &Context) -> Result<(), Trouble> {
     let translated = context.translated(new, config, Purpose::Create, false).await?;
     let mut spec = translated.spec;
     annotate(&mut spec, config);
     create::write(&directory.join("config"), &config.text())
         .map_err(|error| Trouble::said(format!("write its configuration: {error}")))?;
-    let container = context.establish(new, None, spec).await?;
-    let programs: Vec<_> = config.all("lxc.hook.clone").map(|item| item.value.clone()).collect();
-    hooks::run(context, "clone", &programs, &container).await
+    context.establish(new, None, spec).await?;
+    hooks::run(context, "clone", &translated.extras.clone, &[("LXC_SRC_NAME", of.to_owned())]).await
 }
 
 /// Another name: the directory is renamed, and the agent knows it by the new name only.
@@ -206,7 +205,7 @@ async fn rename(
         context.call(DeleteContainerRequest { name, uid, ..Default::default() }).await?;
     }
     fs::rename(&old, &directory).map_err(|error| Trouble::said(format!("rename {}: {error}", old.display())))?;
-    finish(new, &directory, &config, context).await?;
+    finish(&copy.name, new, &directory, &config, context).await?;
     Ok(exit::OK)
 }
 

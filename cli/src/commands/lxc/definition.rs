@@ -8,9 +8,10 @@ use std::io;
 use std::path::Path;
 
 use tweendeck_lxc::config::{Config, Source};
-use tweendeck_lxc::translate::{Fate, Node, Purpose, Translated, translate};
+use tweendeck_lxc::translate::{Fate, Node, Purpose, Translated, files, translate};
+use tweendeck_proto::v1::mount::Source as Mounted;
 use tweendeck_proto::v1::{
-    Container, ContainerSpec, CreateContainerRequest, GetNodeRequest, UpdateContainerRequest,
+    CgroupVersion, Container, ContainerSpec, CreateContainerRequest, GetNodeRequest, UpdateContainerRequest,
 };
 
 use super::context::Context;
@@ -22,6 +23,10 @@ pub(super) const ANNOTATION: &str = "lxc.config";
 
 /// What counts for a container that is made without a configuration. Not LXC's own file: that names a bridge of LXC's.
 pub(super) const DEFAULT_CONFIGURATION: &str = "/etc/tweendeck/lxc-default.conf";
+
+/// Where the kernel says whether it has these.
+const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
+const SELINUX: &str = "/sys/fs/selinux/enforce";
 
 /// Files of this machine.
 pub(super) struct Files;
@@ -81,7 +86,7 @@ impl Context {
             return read(&file).map(Some);
         }
         let text = container.and_then(annotation);
-        Ok(text.map(|text| Config::parse(text.as_bytes(), &format!("the configuration of {name}"), &Files)).transpose()?)
+        Ok(text.map(|text| Config::parse(text, &format!("the configuration of {name}"), &Files)).transpose()?)
     }
 
     /// What a container is like of which nothing is said: as the file says that the system's configuration names, else with nothing but the defaults.
@@ -109,8 +114,11 @@ impl Context {
         purpose: Purpose,
         aloud: bool,
     ) -> Result<Translated, Trouble> {
-        let node = self.node(name).await?;
-        let translated = translate(config, &node, &purpose)?;
+        let node = self.node(name, config).await?;
+        let mut translated = translate(config, &node, &purpose)?;
+        if self.is_local() {
+            around(&mut translated)?;
+        }
         for note in translated.notes.iter().filter(|_| aloud) {
             if let Fate::Noted(why) = &note.fate {
                 self.say(name, &format!("{}: {}: {why}", note.item.place, note.item.key));
@@ -120,10 +128,20 @@ impl Context {
     }
 
     /// What the translation has to know of the node.
-    pub(super) async fn node(&self, name: &str) -> Result<Node, Trouble> {
+    pub(super) async fn node(&self, name: &str, config: &Config) -> Result<Node, Trouble> {
         let node = self.call(GetNodeRequest {}).await?.node.ok_or(Failure::Incomplete("node"))?;
-        let info = node.info.unwrap_or_default();
-        Ok(Node { name: name.to_owned(), unified: info.cgroup_version == "v2", ..Default::default() })
+        let local = |path: &str| self.is_local() && Path::new(path).exists();
+        let read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
+        Ok(Node {
+            unified: node.cgroup_version() == CgroupVersion::V2,
+            hooks: Some(node.hooks_directory.clone()).filter(|directory| !directory.is_empty()),
+            architecture: node.architecture.clone(),
+            apparmor: local(APPARMOR) && read(APPARMOR).is_ok_and(|enabled| enabled.starts_with('Y')),
+            selinux: local(SELINUX),
+            files: files(config).into_iter().map(|path| (path.to_owned(), read(path))).collect(),
+            name: name.to_owned(),
+            config_file: self.directory(name)?.join("config").to_str().map(ToOwned::to_owned),
+        })
     }
 
     /// Has the agent know it as it is to be: made, or changed.
@@ -156,6 +174,22 @@ pub(super) fn annotation(container: &Container) -> Option<&String> {
 /// Keeps the stored configuration with the container.
 pub(super) fn annotate(spec: &mut ContainerSpec, stored: &Config) {
     spec.annotations.insert(ANNOTATION.to_owned(), stored.text());
+}
+
+/// Makes the directories that overlayfs needs, and leaves out what is optional and not there.
+fn around(translated: &mut Translated) -> Result<(), Trouble> {
+    for directory in &translated.extras.directories {
+        fs::create_dir_all(directory).map_err(|error| Trouble::said(format!("make {directory}: {error}")))?;
+    }
+    let absent = |path: &String| translated.extras.optional.contains(path) && !Path::new(path).exists();
+    translated.spec.mounts.retain(|mount| match &mount.source {
+        Some(Mounted::Bind(bind)) => !absent(&bind.source),
+        Some(Mounted::Tmpfs(_)) | None => true,
+    });
+    if let Some(resources) = &mut translated.spec.resources {
+        resources.devices.retain(|device| !absent(&device.path));
+    }
+    Ok(())
 }
 
 fn read(file: &Path) -> Result<Config, Trouble> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use tweendeck_lxc::translate::Purpose;
 use tweendeck_proto::v1::DeleteContainerRequest;
 
 use super::context::{Context, is_active};
@@ -26,9 +27,9 @@ pub(super) async fn run(name: &str, force: bool, snapshots: bool, context: &mut 
         snapshot::may_go(&directory, snapshots)?;
     }
     if let Some(container) = &definition.container {
-        if let Some(config) = &definition.stored {
-            let programs: Vec<_> = config.all("lxc.hook.destroy").map(|item| item.value.clone()).collect();
-            hooks::run(context, "destroy", &programs, container).await?;
+        if let Some(config) = definition.stored.as_ref().filter(|config| config.one("lxc.hook.destroy").is_some()) {
+            let translated = context.translated(name, config, Purpose::Create, false).await?;
+            hooks::run(context, "destroy", &translated.extras.destroy, &[]).await?;
         }
         let request =
             DeleteContainerRequest { name: name.to_owned(), uid: container.uid.clone(), force, ..Default::default() };

@@ -32,7 +32,7 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
     let container = context.prepare(name, &definition, spec).await?;
     if execute.daemon {
         let started = context.begin(&container).await?;
-        hooks::run(context, "start-host", &translated.extras.start_host, &started).await?;
+        hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
         return Ok(exit::OK);
     }
     let onlooker = Onlooker::before(context, &container).await?;
@@ -44,7 +44,7 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
         }
         started => started?,
     };
-    hooks::run(context, "start-host", &translated.extras.start_host, &started).await?;
+    hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
     let ended = onlooker.stay(context, &started).await?;
     Ok(exit::code(&ended))
 }

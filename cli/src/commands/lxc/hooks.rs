@@ -2,11 +2,11 @@
 //!
 //! They are run here, on the node, as LXC runs them: with the name, `lxc` and the moment as arguments (version 0), and with all of it in the environment.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tweendeck_lxc::translate::Run;
 use tweendeck_proto::v1::Container;
 
 use super::context::Context;
@@ -19,28 +19,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) async fn run(
     context: &Context,
     moment: &str,
-    programs: &[String],
-    container: &Container,
+    programs: &[Run],
+    env: &[(&str, String)],
 ) -> Result<(), Trouble> {
-    if programs.is_empty() {
-        return Ok(());
-    }
-    if !context.is_local() {
+    if !programs.is_empty() && !context.is_local() {
         return Err(Trouble::said(format!("lxc.hook.{moment}: hooks of this kind are run on the node itself only")));
     }
     for program in programs {
-        one(context, moment, program, container).await?;
+        one(moment, program, env).await?;
     }
     Ok(())
 }
 
-async fn one(context: &Context, moment: &str, program: &str, container: &Container) -> Result<(), Trouble> {
+async fn one(moment: &str, run: &Run, env: &[(&str, String)]) -> Result<(), Trouble> {
+    let Some((program, arguments)) = run.command.split_first() else { return Ok(()) };
     let failed = |why: String| Trouble::said(format!("the hook {program} ({moment}) {why}"));
-    let name = &container.name;
-    let directory = context.directory(name)?;
-    let pid = container.status.as_ref().map_or(0, |status| status.pid);
-    let mut command = tokio::process::Command::from(prepared(program, name, moment, &directory, pid));
-    let mut child = command.kill_on_drop(true).spawn().map_err(|error| failed(format!("cannot be run: {error}")))?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).envs(&run.env).envs(env.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|error| failed(format!("cannot be run: {error}")))?;
     match timeout(PATIENCE, child.wait()).await {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(failed(format!("has failed: {status}"))),
@@ -49,17 +45,7 @@ async fn one(context: &Context, moment: &str, program: &str, container: &Contain
     }
 }
 
-fn prepared(program: &str, name: &str, moment: &str, directory: &Path, pid: i32) -> Command {
-    let mut command = Command::new(program);
-    command
-        .args([name, "lxc", moment])
-        .env("LXC_NAME", name)
-        .env("LXC_HOOK_TYPE", moment)
-        .env("LXC_HOOK_SECTION", "lxc")
-        .env("LXC_HOOK_VERSION", "0")
-        .env("LXC_CONFIG_FILE", directory.join("config"))
-        .env("LXC_ROOTFS_PATH", directory.join("rootfs"))
-        .env("LXC_PID", pid.to_string())
-        .stdin(Stdio::null());
-    command
+/// What `start-host` hooks are told of a container that has just been started.
+pub(super) fn started(container: &Container) -> [(&'static str, String); 1] {
+    [("LXC_PID", container.status.as_ref().map_or(0, |status| status.pid).to_string())]
 }

@@ -38,7 +38,7 @@ mod wait;
 use std::ffi::OsString;
 use std::path::Path;
 
-use tweendeck_lxc::command::{Asked, Command, Invocation, Wrong, commands, parse};
+use tweendeck_lxc::command::{Asked, Command, Invocation, Listed, Wrong, commands, parse};
 
 use crate::agent::Address;
 use context::Context;
@@ -71,7 +71,7 @@ pub(crate) async fn words(mut words: Vec<OsString>, host: Address) -> u8 {
 
 /// All commands, a line each.
 fn overview() -> String {
-    let line = |(name, what): &(&str, &str)| format!("  {name:<16} {what}\n");
+    let line = |listed: &Listed| format!("  {:<16} {}\n", listed.name, listed.about);
     let lines: String = commands().iter().map(line).collect();
     format!("LXC's commands, as `tween lxc COMMAND` or under their own names (lxc-COMMAND):\n\n{lines}")
 }

@@ -40,7 +40,7 @@ pub(super) async fn run(snapshot: Snapshot, context: &mut Context) -> Result<u8,
         SnapshotAction::List { .. } => {}
         SnapshotAction::Restore { snapshot, name: Some(new) } => {
             let from = snapshot_directory(name, &snapshot, context)?;
-            copy::clone_from(&from.join("config"), &new, context).await?;
+            copy::clone_from(name, &from.join("config"), &new, context).await?;
         }
         SnapshotAction::Restore { snapshot, name: None } => restore(name, &snapshot, context).await?,
         SnapshotAction::Destroy { snapshot } => {

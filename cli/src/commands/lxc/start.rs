@@ -41,7 +41,7 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
         spec.stdin = start.foreground;
     }
     let container = context.prepare(name, &definition, spec).await?;
-    let console = start.console.filter(|_| !inherits).or(start.console_log).or(translated.extras.console_log);
+    let console = start.console.filter(|_| !inherits).or(start.console_log).or(translated.extras.console_logfile);
     if let Some(file) = &console {
         console_log::begin(context, &container, file)?;
     }
@@ -50,7 +50,7 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
     if let Some(file) = &start.pidfile {
         write_pid(file, &started)?;
     }
-    hooks::run(context, "start-host", &translated.extras.start_host, &started).await?;
+    hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
     if let Some(onlooker) = onlooker {
         // Whatever its command says, as LXC has it.
         onlooker.stay(context, &started).await?;

@@ -57,9 +57,11 @@ impl Onlooker {
             keys: Keys::default(),
         };
         let mut typed = pin!(async {
-            if on_terminal || stdin {
-                // Whatever comes of it, the container's end is what counts.
-                let _ = session::console(&agent, &container.name, wishes).await;
+            // Whatever comes of it, the container's end is what counts.
+            if terminal {
+                let _ = session::console(&agent, container, wishes).await;
+            } else if stdin {
+                let _ = session::feed(&agent, container).await;
             }
             std::future::pending::<()>().await
         });
