@@ -227,3 +227,48 @@ const KEYS: &[Key] = &[
     list("lxc.environment.runtime", C, Form::Variable),
     list("lxc.environment.hooks", C, Form::Variable),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_found_by_its_own_name() {
+        for key in all() {
+            let name = key.name.replace(".N.", ".17.").replace('X', "some.name");
+            assert_eq!(find(&name), Some((key, name.clone())));
+            assert_eq!(group(&name), Some(key.group));
+            assert_eq!(family(&name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_free_name_leads_nowhere_else() {
+        for good in ["lxc.sysctl.net.ipv4.ip_forward", "lxc.cgroup.memory.memsw.limit_in_bytes", "lxc.sysctl.net/ipv4"]
+        {
+            assert!(find(good).is_some(), "{good}");
+        }
+        for bad in [
+            "lxc.proc.",
+            "lxc.proc.../x",
+            "lxc.proc./x",
+            "lxc.proc.a..b",
+            "lxc.proc.a//b",
+            "lxc.proc.a b",
+            "lxc.proc.ü",
+        ] {
+            assert!(find(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn networks_have_numbers() {
+        assert_eq!(find("lxc.net.007.type").map(|(_, name)| name).as_deref(), Some("lxc.net.7.type"));
+        assert!(find("lxc.net.2147483646.type").is_some() && find("lxc.net.2147483647.type").is_none());
+        assert_eq!(family("lxc.net.00"), Some(("lxc.net.N", "lxc.net.0".to_owned())));
+        assert_eq!(network("lxc.net.12.ipv4.address"), Some("12"));
+        for bad in ["lxc.net..type", "lxc.net.+1.type", "lxc.net.type", "lxc.net.1", "lxc.net.1type"] {
+            assert!(find(bad).is_none(), "{bad}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::form::Form;
 use super::line::{self, Line};
+use super::set::shown;
 use super::{Config, Place, Problem, Source};
 
 /// How many bytes a file may have.
@@ -24,6 +25,7 @@ impl Config {
     /// Reads a file and all that it includes.
     ///
     /// `lxc.include` takes a file, or a directory: of that every `*.conf`, in the order of their names (LXC takes them as the file system has them).
+    /// A directory that is named with a `/` behind it need not be there.
     ///
     /// # Errors
     /// Everything that is wrong, up to [`MAX_PROBLEMS`].
@@ -52,8 +54,7 @@ impl Config {
     /// What is wrong with it; nothing of it counts then.
     pub fn define(&mut self, text: &str, source: &dyn Source) -> Result<(), Vec<Problem>> {
         let place = Place { file: "-s".into(), line: 0 };
-        let wrong =
-            |why: &str| vec![Problem { place: place.clone(), key: super::set::shown(text), why: why.to_owned() }];
+        let wrong = |why: &str| vec![Problem { place: place.clone(), key: shown(text), why: why.to_owned() }];
         let Some((key, value)) = text.split_once('=') else {
             return Err(wrong("it has no =: say KEY=VALUE, or KEY= to clear it"));
         };
@@ -97,8 +98,8 @@ impl<'a> Reader<'a> {
     /// Reads a file that was named at a place, by a key.
     fn file(&mut self, place: &Place, key: &str, path: &str) {
         if self.open.iter().any(|open| open == path) {
-            let way = self.open.join(" → ");
-            return self.problem(place, key, format!("{path} includes itself ({way} → {path}): leave one of them out"));
+            let way = self.open.iter().map(String::as_str).chain([path]).map(shown).collect::<Vec<_>>().join(" → ");
+            return self.problem(place, key, format!("it includes itself ({way}): leave one of them out"));
         }
         if self.open.len() >= MAX_DEPTH {
             return self.last(place, key, format!("files include files more than {MAX_DEPTH} deep"));
@@ -113,7 +114,7 @@ impl<'a> Reader<'a> {
                 self.text(&bytes, &path.into());
                 self.open.pop();
             }
-            Err(error) => self.problem(place, key, format!("{path} cannot be read: {error}")),
+            Err(error) => self.problem(place, key, format!("{} cannot be read: {error}", shown(path))),
         }
     }
 
@@ -153,7 +154,7 @@ impl<'a> Reader<'a> {
         match read {
             Line::Nothing => {}
             Line::Other => {
-                let line = super::set::shown(line::trim(text));
+                let line = shown(line::trim(text));
                 self.config.note(
                     place,
                     &line,
@@ -161,7 +162,7 @@ impl<'a> Reader<'a> {
                 );
             }
             Line::NoValue(key) => {
-                let key = super::set::shown(key);
+                let key = shown(key);
                 self.problem(place, &key, "it has no =: say KEY = VALUE, or KEY = to clear it".into());
             }
             Line::Setting(key, value) => self.setting(place, key, value),
@@ -185,10 +186,19 @@ impl<'a> Reader<'a> {
     }
 
     fn include(&mut self, place: &Place, key: &str, path: &str) {
+        let directory = path.ends_with('/');
         let mut names = match self.source.list(path) {
             Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return self.problem(place, key, format!("{path} cannot be read: {error}"));
+            // LXC's own files name directories in which others may put something.
+            Err(error) if directory && error.kind() == io::ErrorKind::NotFound => {
+                return self.config.note(
+                    place,
+                    key,
+                    format!("there is no directory {}: nothing is included", shown(path)),
+                );
+            }
+            Err(error) if directory || error.kind() == io::ErrorKind::PermissionDenied => {
+                return self.problem(place, key, format!("{} cannot be read: {error}", shown(path)));
             }
             // It is a file, or there is none: reading it tells.
             Err(_) => return self.file(place, key, path),

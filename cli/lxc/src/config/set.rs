@@ -17,7 +17,9 @@ const EXCLUSIVE: [(&str, &str); 2] = [("lxc.cap.drop", "lxc.cap.keep"), ("lxc.na
 impl Config {
     /// Takes a key, by any of its names, and what is behind its `=`.
     pub(super) fn set(&mut self, place: &Place, said: &str, raw: &str) -> Result<(), Problem> {
-        self.take(place, said, raw).map_err(|why| Problem { place: place.clone(), key: said.to_owned(), why })
+        // What could be a key is told as it is, all else so that it does a terminal no harm.
+        let key = || if said.bytes().all(|byte| byte.is_ascii_graphic()) { said.to_owned() } else { shown(said) };
+        self.take(place, said, raw).map_err(|why| Problem { place: place.clone(), key: key(), why })
     }
 
     fn take(&mut self, place: &Place, said: &str, raw: &str) -> Result<(), String> {

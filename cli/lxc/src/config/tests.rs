@@ -31,8 +31,12 @@ impl Source for Files {
         let start = format!("{}/", directory.trim_end_matches('/'));
         let names: Vec<String> =
             self.0.keys().filter_map(|path| path.strip_prefix(&start)).map(str::to_owned).collect();
+        if names.is_empty() {
+            let file = self.0.contains_key(directory.trim_end_matches('/'));
+            return Err(if file { io::ErrorKind::NotADirectory } else { io::ErrorKind::NotFound }.into());
+        }
         // The other way round: nothing may rely on their order.
-        if names.is_empty() { Err(io::ErrorKind::NotADirectory.into()) } else { Ok(names.into_iter().rev().collect()) }
+        Ok(names.into_iter().rev().collect())
     }
 }
 

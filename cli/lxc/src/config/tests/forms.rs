@@ -158,4 +158,5 @@ fn a_problem_says_what_a_value_has_to_be() {
     );
     let cyrillic = bad("lxc.cоnsole.path = none");
     assert!(cyrillic.why.contains("Latin"), "{cyrillic}");
+    assert_eq!(bad("lxc.a\u{1b}[2J = x").key, r"`lxc.a\u{1b}[2J`");
 }

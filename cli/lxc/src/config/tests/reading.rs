@@ -32,15 +32,24 @@ fn what_is_not_there_is_told_where_it_is_named() {
     let problems = read(&[("main", "lxc.include = gone\nlxc.bogus = 1")]).unwrap_err();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].starts_with("main:1: lxc.include: gone cannot be read: "), "{lines:?}");
+    assert!(lines[0].starts_with("main:1: lxc.include: `gone` cannot be read: "), "{lines:?}");
     assert!(lines[1].starts_with("main:2: lxc.bogus: "), "{lines:?}");
-    assert!(read(&[]).unwrap_err()[0].to_string().starts_with("main: configuration: main cannot be read: "));
+    assert!(read(&[]).unwrap_err()[0].to_string().starts_with("main: configuration: `main` cannot be read: "));
+}
+
+#[test]
+fn a_directory_need_not_be_there_when_it_is_named_as_one() {
+    let config = good("lxc.include = gone/\nlxc.uts.name = a");
+    assert_eq!(said(&config), [("lxc.uts.name", "a")]);
+    assert!(config.notes()[0].why.contains("there is no directory `gone/`"), "{:?}", config.notes());
+    let problems = read(&[("main", "lxc.include = file/"), ("file", "lxc.uts.name = a")]).unwrap_err();
+    assert!(problems[0].why.starts_with("`file/` cannot be read: "), "{problems:?}");
 }
 
 #[test]
 fn who_includes_itself_is_told_the_way() {
     let problems = read(&[("main", "lxc.include = a"), ("a", "lxc.include = main")]).unwrap_err();
-    assert!(problems[0].to_string().contains("main includes itself (main → a → main)"), "{problems:?}");
+    assert!(problems[0].to_string().contains("it includes itself (`main` → `a` → `main`)"), "{problems:?}");
 }
 
 #[test]
