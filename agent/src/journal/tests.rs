@@ -232,7 +232,7 @@ proptest::proptest! {
             window_began: Some(Moment { unix_ms: 5, boot_ms: 6, boot_id: "boot".into() }),
             delay: std::time::Duration::from_millis(grace),
         };
-        record.unhealthy = ephemeral;
+        (record.unhealthy, record.root) = (ephemeral, attempt);
         proptest::prop_assert_eq!(Record::decode(&record.encode()).unwrap(), *record);
     }
 

@@ -78,7 +78,7 @@ impl Actor {
         }
         let (had, has) = (ids(&self.record), ids(&next));
         let request = request.filter(|_| !validate_only);
-        // Also of one whose limits are others now: it was not resized, it is another one.
+        // Also of one whose limits alone are others now.
         let kinds = journal::between(&self.record.container, &next.container).with(EventKind::Updated);
         let would_be = Accepted::Now(next.clone().into());
         let change = Change::Replace { record: Box::new(next), kinds, validate_only };

@@ -146,10 +146,7 @@ impl Case {
                 containers.start_container(request).await.map(drop)
             }
             Operation::Resize => self.resize(api).await,
-            Operation::Update => {
-                let request = UpdateContainerRequest { name, spec: Some(updated()), request_id, ..Default::default() };
-                containers.update_container(request).await.map(drop)
-            }
+            Operation::Update => self.update(api).await,
             Operation::Freeze => {
                 let request = FreezeContainerRequest { name, request_id, ..Default::default() };
                 containers.freeze_container(request).await.map(drop)
@@ -205,6 +202,12 @@ impl Case {
         let (name, request_id) = (self.name.clone(), self.request_id());
         let request = ResizeContainerRequest { name, resources, request_id, ..Default::default() };
         api.containers.clone().resize_container(request).await.map(drop)
+    }
+
+    async fn update(&self, api: &Api) -> Result<(), Status> {
+        let (name, request_id) = (self.name.clone(), self.request_id());
+        let request = UpdateContainerRequest { name, spec: Some(updated()), request_id, ..Default::default() };
+        api.containers.clone().update_container(request).await.map(drop)
     }
 
     async fn set_value(&self, api: &Api) -> Result<(), Status> {

