@@ -143,6 +143,7 @@ impl Actor {
             | Op::Stop { .. }
             | Op::Delete { .. }
             | Op::Resize(_)
+            | Op::Devices(_)
             | Op::SetCgroupValue(_)
             | Op::Audit => drop(reply.send(Err(self.unavailable()))),
         }

@@ -23,8 +23,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use change::{
-    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
-    WaitArgs,
+    CgroupArgs, CreateArgs, DeviceAction, DeviceArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs,
+    StopArgs, ThawArgs, WaitArgs,
 };
 pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use exec::{AttachArgs, ConsoleArgs, ExecArgs, ExecsArgs};
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Cp(CopyArgs),
     /// Replace the limits of a container: those that are not given are lifted. At once if it runs, else from its next start on.
     Resize(Box<ResizeArgs>),
+    /// Give a container a device of the node, or take one away. At once if it runs, else from its next start on.
+    Device(DeviceArgs),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -171,6 +173,7 @@ impl Command {
             | Self::Thaw(_)
             | Self::Cp(_)
             | Self::Resize(_)
+            | Self::Device(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

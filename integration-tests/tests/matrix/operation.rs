@@ -36,9 +36,11 @@ pub(crate) enum Operation {
     Value,
     /// A limit that somebody else has changed, until it is as it was.
     Drift,
+    /// A device that is added.
+    Device,
 }
 
-pub(crate) const ALL: [Operation; 20] = [
+pub(crate) const ALL: [Operation; 21] = [
     Operation::Create,
     Operation::Run,
     Operation::Start,
@@ -59,6 +61,7 @@ pub(crate) const ALL: [Operation; 20] = [
     Operation::Exec,
     Operation::Value,
     Operation::Drift,
+    Operation::Device,
 ];
 
 impl Operation {
@@ -80,7 +83,8 @@ impl Operation {
             | Self::Probe
             | Self::Exec
             | Self::Value
-            | Self::Drift => true,
+            | Self::Drift
+            | Self::Device => true,
             Self::Create
             | Self::Run
             | Self::Start

@@ -55,6 +55,11 @@ impl Case {
                 assert_eq!(self.memory_limit(api).await, (40_u64 << 20).to_string());
                 self.is_untouched(api).await;
             }
+            Operation::Device => {
+                assert_eq!(self.told_devices(api).await, 1);
+                self.devices_are_told(api).await;
+                self.is_untouched(api).await;
+            }
             Operation::Drift => {
                 let drift = api.get(name).await.unwrap().status.unwrap().limit_drift.unwrap();
                 assert_eq!((drift.count, drift.repaired, drift.message.as_str()), (1, true, ""));
@@ -77,6 +82,10 @@ impl Case {
         match self.operation {
             Operation::Resize | Operation::Value | Operation::Drift => {
                 self.limit_is_told(api).await;
+                self.is_untouched(api).await;
+            }
+            Operation::Device => {
+                self.devices_are_told(api).await;
                 self.is_untouched(api).await;
             }
             Operation::Freeze | Operation::Thaw | Operation::Probe | Operation::Exec => self.is_untouched(api).await,
@@ -102,6 +111,22 @@ impl Case {
             let status = api.get(&self.name).await.unwrap().status.unwrap();
             let told = status.effective.unwrap().memory.unwrap().max_bytes.unwrap();
             (self.memory_limit(api).await == told.to_string()).then_some(())
+        })
+        .await;
+    }
+
+    /// Devices that it is told to have.
+    async fn told_devices(&self, api: &Api) -> usize {
+        api.get(&self.name).await.unwrap().spec.unwrap().resources.unwrap().devices.len()
+    }
+
+    /// What is told is what opens inside, once what is under way is over.
+    async fn devices_are_told(&self, api: &Api) {
+        eventually_async("the device opens if it is told to", || async {
+            let text = "[ -e /dev/log ] && : >/dev/log && echo opens || [ -e /dev/log ] || echo none";
+            let found = self.exec(api, text, "").await.unwrap();
+            let expected: &[u8] = if self.told_devices(api).await == 1 { b"opens\n" } else { b"none\n" };
+            (found == expected).then_some(())
         })
         .await;
     }
