@@ -181,6 +181,16 @@ impl ContainerService for Api {
         Ok(Response::new(UpdateContainerResponse { container }))
     }
 
+    async fn add_device(&self, request: Request<AddDeviceRequest>) -> Answer<AddDeviceResponse> {
+        let container = Some(self.add_device_of(request.into_inner()).await?);
+        Ok(Response::new(AddDeviceResponse { container }))
+    }
+
+    async fn remove_device(&self, request: Request<RemoveDeviceRequest>) -> Answer<RemoveDeviceResponse> {
+        let container = Some(self.remove_device_of(request.into_inner()).await?);
+        Ok(Response::new(RemoveDeviceResponse { container }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let request = request.into_inner();
         let DeleteContainerRequest { name, force, allow_missing, uid, etag, request_id, validate_only } = &request;

@@ -6,6 +6,7 @@
 mod batch;
 mod cgroup_value;
 mod containers;
+mod devices;
 mod events;
 mod execs;
 mod files;

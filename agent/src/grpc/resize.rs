@@ -19,7 +19,7 @@ impl Api {
         match resources {
             Some(resources) => {
                 validate::resources(AT, resources, host.memory_bytes, &mut violations);
-                let text = "stays as it is while the container exists: leave it out";
+                let text = "is not replaced with the limits: leave it out; AddDevice and RemoveDevice change it";
                 violations.require(resources.devices.is_empty(), "resources.devices", text);
             }
             None => violations.add(AT, "is missing; an empty one lifts all limits"),

@@ -214,7 +214,7 @@ fn command(name: &str, error: CommandError) -> Status {
         CommandError::Resize { why } => plain(
             Code::Internal,
             ErrorReason::ResizeFailed,
-            format!("the kernel does not take the new limits of container {name:?}, the old ones hold: {why}"),
+            format!("container {name:?} cannot have the new limits or devices, the old ones hold: {why}"),
         ),
         CommandError::CgroupValue(error) => {
             Refusal::Internal(format!("a value of the cgroup of {name:?}: {}", causes(&error))).into()

@@ -8,6 +8,7 @@ use tweendeck_proto::v1;
 use tweendeck_runtime::cgroup::value::AccessError;
 use tweendeck_runtime::control::Scope;
 
+use super::exchange::DeviceChange;
 use super::value::CgroupValue;
 use crate::journal::{JournalError, Record, Request};
 
@@ -58,6 +59,8 @@ pub enum Op {
     Resize(Box<v1::Resources>),
     /// Replace its specification.
     Update(Box<v1::ContainerSpec>),
+    /// Give it devices, or take some away.
+    Devices(Box<DeviceChange>),
     /// Write a file of its cgroup.
     SetCgroupValue(Box<CgroupValue>),
     /// Look whether it still has its limits, and bring them back.

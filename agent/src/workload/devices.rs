@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tweendeck_proto::v1;
-use tweendeck_runtime::cgroup::devices::{Access, Kind, Rule, RuleError};
+use tweendeck_runtime::cgroup::devices::{Access, Kind, Rule, RuleError, over_default};
 use tweendeck_runtime::host;
 use tweendeck_runtime::oci::{LinuxDevice, LinuxDeviceType};
 
@@ -33,6 +33,33 @@ pub struct Resolved {
     pub rule: Rule,
     /// The node to make in its `/dev`, for a rule with a path.
     pub node: Option<LinuxDevice>,
+}
+
+/// What all rules of a specification's come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Granted {
+    /// What the container may do with which devices, those that every container has among them.
+    pub allowed: Vec<Rule>,
+    /// The nodes to make in its `/dev`.
+    pub nodes: Vec<LinuxDevice>,
+}
+
+/// What these rules allow a container, privileged or not. Reads the file system, which may block.
+///
+/// # Errors
+/// [`DeviceError`], the first one.
+pub fn granted(asked: &[v1::DeviceRule], privileged: bool) -> Result<Granted, DeviceError> {
+    let resolved = asked.iter().map(resolve).collect::<Result<Vec<_>, _>>()?;
+    let rules: Vec<Rule> = resolved.iter().map(|one| one.rule).collect();
+    // A privileged container may use every device of the machine.
+    let allowed = if privileged { vec![Rule::everything()] } else { over_default(&rules) };
+    Ok(Granted { allowed, nodes: resolved.into_iter().filter_map(|one| one.node).collect() })
+}
+
+/// The devices of a specification.
+#[must_use]
+pub fn of(resources: Option<&v1::Resources>) -> &[v1::DeviceRule] {
+    resources.map(|resources| resources.devices.as_slice()).unwrap_or_default()
 }
 
 /// Looks a rule's device up on this host; reads the file system, which may block.

@@ -7,7 +7,9 @@ use tweendeck_runtime::control::Scope;
 
 use super::actor::{Actor, PendingSignal, ShuttingDown};
 use super::command::{Accepted, Command, CommandError, Op};
+use super::devices;
 use super::effect::own_grace;
+use super::exchange::with_exchange;
 use super::resize::{self, Caller};
 use super::update;
 use crate::journal::{JournalError, Record, Request, Restarts};
@@ -17,7 +19,7 @@ impl Actor {
     /// Judges a command, makes what it asks durable, and answers; the effects follow.
     pub(super) async fn command(&mut self, command: Command) -> Result<(), ShuttingDown> {
         // One at a time, so that each is judged by what the one before it has left.
-        if matches!(command.op, Op::Resize(_) | Op::Update(_) | Op::SetCgroupValue(_) | Op::Audit) {
+        if matches!(command.op, Op::Resize(_) | Op::Update(_) | Op::Devices(_) | Op::SetCgroupValue(_) | Op::Audit) {
             Box::pin(self.settle()).await?;
             if self.unstored.is_some() {
                 // What came of it is not stored yet, and nothing is decided before it is.
@@ -58,7 +60,8 @@ impl Actor {
             | Op::Thaw
             | Op::Isolate { .. }
             | Op::Rejoin
-            | Op::Resize(_) => return Box::pin(self.decided(&op, next, request, reply)).await,
+            | Op::Resize(_)
+            | Op::Devices(_) => return Box::pin(self.decided(&op, next, request, reply)).await,
         }
         Ok(())
     }
@@ -131,7 +134,7 @@ impl Actor {
             Op::Freeze | Op::Isolate { freeze: true } => Event::Freeze,
             Op::Thaw | Op::Rejoin => Event::Thaw,
             Op::Signal { .. } => Event::Signal,
-            Op::Resize(_) => Event::Resize,
+            Op::Resize(_) | Op::Devices(_) => Event::Resize,
             Op::Update(spec) => Event::Update { ephemeral: spec.ephemeral },
             Op::SetCgroupValue(_) if !self.record.state.is_live() => {
                 return Err(wrong_state("it does not run, so it has no cgroup"));
@@ -145,14 +148,17 @@ impl Actor {
         })?;
         let mut next = self.record.clone();
         let fresh = decision.effects.contains(&Effect::Launch);
+        let runs = decision.effects.contains(&Effect::ApplyLimits);
         next.set_state(decision.next);
         match op {
             Op::Isolate { .. } => next.status_mut().isolated = true,
             // Whoever freezes it, or lets it go on, answers for it.
             Op::Freeze | Op::Thaw | Op::Rejoin => next.status_mut().isolated = false,
-            Op::Resize(resources) => {
-                resize::with_limits(&mut next, resources, decision.effects.contains(&Effect::ApplyLimits));
+            Op::Resize(resources) => resize::with_limits(&mut next, resources, runs),
+            Op::Devices(change) if devices::of(self.record.spec().resources.as_ref()) != change.before => {
+                return Err(CommandError::EtagMismatch { current: self.record.container.etag.clone() });
             }
+            Op::Devices(change) => with_exchange(&mut next, change.after.clone().map_err(wrong_state)?, runs),
             Op::Update(spec) => update::with_spec(&mut next, spec),
             Op::Start | Op::Stop { .. } | Op::Delete { .. } | Op::Signal { .. } | Op::SetCgroupValue(_) | Op::Audit => {
             }

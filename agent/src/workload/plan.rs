@@ -9,14 +9,13 @@ use tweendeck_proto::v1;
 use tweendeck_runtime::OciSpecError;
 use tweendeck_runtime::bundle::{InitMode, Peer, Plan, Rootfs};
 use tweendeck_runtime::cgroup::Resources;
-use tweendeck_runtime::cgroup::devices::{Rule, over_default};
 use tweendeck_runtime::oci::{
     Capabilities, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, Mount, MountBuilder, Process, ProcessBuilder,
     RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use super::attributes;
-use super::devices::{self, Resolved};
+use super::devices::{self, Granted};
 use super::incidents;
 use super::limits::limits;
 use super::logs;
@@ -193,16 +192,12 @@ fn linux(
     peers: &BTreeMap<String, Peer>,
 ) -> Result<Linux, OciSpecError> {
     let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
-    let asked = spec.resources.as_ref().map(|resources| resources.devices.as_slice()).unwrap_or_default();
-    let resolved: Result<Vec<Resolved>, _> = asked.iter().map(devices::resolve).collect();
-    let resolved = resolved.map_err(|error| OciSpecError::Other(error.to_string()))?;
-    let rules: Vec<Rule> = resolved.iter().map(|one| one.rule).collect();
-    // A privileged container may use every device of the machine.
-    let allowed = if privileged { vec![Rule::everything()] } else { over_default(&rules) };
+    let granted = devices::granted(devices::of(spec.resources.as_ref()), privileged);
+    let Granted { allowed, nodes } = granted.map_err(|error| OciSpecError::Other(error.to_string()))?;
     let asked = limits(spec.resources.as_ref()).map_err(|error| OciSpecError::Other(error.to_string()))?;
     let limits = Resources { devices: Some(allowed), ..asked };
     let mut linux = LinuxBuilder::default()
-        .devices(resolved.into_iter().filter_map(|one| one.node).collect::<Vec<_>>())
+        .devices(nodes)
         .namespaces(namespaces.to_oci(peers)?)
         .cgroups_path(record.cgroup_path())
         .resources(limits.to_oci())

@@ -1,4 +1,4 @@
-//! Other limits for a container that exists, and whatever else is written to its cgroup: one thing at a time.
+//! Other limits and devices for a container that exists, and whatever else is written to its cgroup: one thing at a time.
 //!
 //! Of one that runs, the limits are written down first, together with those they replace; then the kernel gets them, in a task of its own, because
 //! making room for a smaller memory limit takes its time and signals must not wait for that (a second resize does, and with it what comes after it); then it is written down that it has them, or the
@@ -13,7 +13,8 @@ use tweendeck_runtime::cgroup::{self, Cgroup, CgroupError, Effective};
 use super::actor::{Actor, ShuttingDown};
 use super::command::{Accepted, CommandError};
 use super::drift::hold_again;
-use super::limits::{effective_resources, limits};
+use super::exchange::{Exchange, with_devices};
+use super::limits::effective_resources;
 use crate::causes::causes;
 use crate::journal::{JournalError, Record, Request};
 use crate::{adoption, blocking, tasks};
@@ -200,20 +201,32 @@ impl Actor {
     }
 }
 
-/// Gives the kernel the limits of a record.
+/// Gives the kernel the limits of a record, and its devices if they are others.
 fn replace(hierarchies: &cgroup::Hierarchies, record: &Record) -> Outcome {
     let failed = |error: &dyn std::error::Error| CommandError::Resize { why: causes(error) };
-    let resources = limits(record.spec().resources.as_ref()).map_err(|error| failed(&error))?;
+    let exchange = Exchange::of(record)?;
+    let [new, old] = exchange.as_ref().map(Exchange::rules).map_or([None; 2], |rules| rules.map(Some));
+    let resources = with_devices(record.spec().resources.as_ref(), new).map_err(|error| failed(&error))?;
     let cgroup = cgroup::open(hierarchies, record.cgroup_path()).map_err(|error| failed(&error))?;
-    let replaced = cgroup.replace(&resources, PATIENCE);
-    if let (Err(_), Some(old)) = (&replaced, &record.replaced) {
+    let mut outcome = match exchange.as_ref().and_then(Exchange::problem) {
+        Some(problem) => Err(problem),
+        None => outcome_of(&cgroup, cgroup.replace(&resources, PATIENCE)),
+    };
+    if let (Some(exchange), Ok(Some(_))) = (&exchange, &outcome)
+        && let Err(error) = exchange.nodes(&cgroup)
+    {
+        // Of one that has ended meanwhile there is none, and the next start makes them all.
+        let ended = cgroup.processes().is_ok_and(|processes| processes.is_empty());
+        outcome = if ended { Ok(None) } else { Err(failed(&error)) };
+    }
+    if let (Err(_), Some(replaced)) = (&outcome, &record.replaced) {
         // An agent that died on the way may have left something that this attempt took for the old limits.
-        let old = limits(Some(old)).map_err(|error| failed(&error))?;
-        if let Err(error) = cgroup.replace(&old, PATIENCE) {
+        let resources = with_devices(Some(replaced), old).map_err(|error| failed(&error))?;
+        if let Err(error) = cgroup.replace(&resources, PATIENCE) {
             tracing::warn!(container = record.name(), error = causes(&error), "bring the old limits back");
         }
     }
-    outcome_of(&cgroup, replaced)
+    outcome
 }
 
 /// What a replacement came to.

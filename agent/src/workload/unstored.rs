@@ -144,6 +144,7 @@ impl Actor {
             | Op::Delete { .. }
             | Op::Resize(_)
             | Op::Update(_)
+            | Op::Devices(_)
             | Op::SetCgroupValue(_)
             | Op::Audit => drop(reply.send(Err(self.unavailable()))),
         }

@@ -82,6 +82,8 @@ methods! {
     Mutation ContainerServiceClient thaw_container(ThawContainerRequest) -> ThawContainerResponse { request_id }
     Read ContainerServiceClient get_cgroup_value(GetCgroupValueRequest) -> GetCgroupValueResponse {}
     Mutation ContainerServiceClient set_cgroup_value(SetCgroupValueRequest) -> SetCgroupValueResponse { request_id }
+    Mutation ContainerServiceClient add_device(AddDeviceRequest) -> AddDeviceResponse { request_id }
+    Mutation ContainerServiceClient remove_device(RemoveDeviceRequest) -> RemoveDeviceResponse { request_id }
     Mutation ContainerServiceClient resize_container(ResizeContainerRequest) -> ResizeContainerResponse { request_id }
     Mutation ContainerServiceClient update_container(UpdateContainerRequest) -> UpdateContainerResponse { request_id }
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }

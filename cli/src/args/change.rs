@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use tweendeck_proto::v1;
 
 use super::container::{ContainerArgs, NewArgs};
 use super::limits::LimitArgs;
@@ -145,6 +146,28 @@ pub(crate) struct ResizeArgs {
     pub(crate) lift_all: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// Arguments of `device`.
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// What to do.
+    #[arg(value_enum)]
+    pub(crate) action: DeviceAction,
+    /// Name of the container.
+    pub(crate) name: String,
+    /// A device of the node, below /dev. ACCESS is out of r, w and m [default: rwm]; `rm` does not look at it.
+    #[arg(value_parser = value::device, value_name = "PATH[:PATH-INSIDE][:ACCESS]")]
+    pub(crate) device: v1::DeviceRule,
+}
+
+/// What `device` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DeviceAction {
+    /// Let the container use it.
+    Add,
+    /// Take it away.
+    Rm,
 }
 
 /// Arguments of `rm`.

@@ -20,7 +20,7 @@ When the agent goes away, tween says so once and goes on where it was when the a
 pub(crate) struct LogsArgs {
     /// Name of the container.
     pub(crate) name: String,
-    /// Go on with what comes, until the container does not run any more.
+    /// Go on with what comes, until the container does not run any more; of one that was never started, from its start on.
     #[arg(short, long)]
     pub(crate) follow: bool,
     /// With --follow: go on through its next starts, until the container is removed.

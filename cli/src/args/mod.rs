@@ -23,8 +23,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use change::{
-    CgroupArgs, CreateArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs, StopArgs, ThawArgs,
-    UpdateArgs, WaitArgs,
+    CgroupArgs, CreateArgs, DeviceAction, DeviceArgs, FreezeArgs, KillArgs, RemoveArgs, ResizeArgs, RunArgs, StartArgs,
+    StopArgs, ThawArgs, UpdateArgs, WaitArgs,
 };
 pub(crate) use cp::{CopyArgs, Side};
 pub(crate) use exec::{AttachArgs, ConsoleArgs, ExecArgs, ExecsArgs};
@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Resize(Box<ResizeArgs>),
     /// Replace the whole specification of a container that does not run: what is not given has its default again.
     Update(Box<UpdateArgs>),
+    /// Give a container a device of the node, or take one away. At once if it runs, else from its next start on.
+    Device(DeviceArgs),
     /// Remove containers with their output. A --rootfs directory stays.
     Rm(RemoveArgs),
     /// List containers.
@@ -185,6 +187,7 @@ impl Command {
             | Self::Cp(_)
             | Self::Resize(_)
             | Self::Update(_)
+            | Self::Device(_)
             | Self::Rm(_)
             | Self::Ls(_)
             | Self::Ps(_)

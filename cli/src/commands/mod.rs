@@ -8,6 +8,7 @@ mod check;
 mod completion;
 mod cp;
 mod create;
+mod device;
 mod each;
 mod events;
 mod exec;
@@ -70,6 +71,7 @@ async fn dispatch(command: Command, agent: &Agent, out: &mut Printer) -> Result<
         Command::Thaw(args) => mutate::thaw(args, agent, out).await,
         Command::Cgroup(args) => cgroup::run(args, agent, out).await,
         Command::Cp(args) => Box::pin(cp::run(args, agent, out)).await,
+        Command::Device(args) => device::run(args, agent, out).await,
         Command::Resize(args) => resize::run(*args, agent, out).await,
         Command::Update(args) => update::run(*args, agent, out).await,
         Command::Rm(args) => mutate::remove(args, agent, out).await,

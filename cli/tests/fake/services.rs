@@ -247,6 +247,19 @@ impl ContainerService for Services {
         Ok(Response::new(UpdateContainerResponse { container: Some(container) }))
     }
 
+    async fn add_device(&self, request: Request<AddDeviceRequest>) -> Answer<AddDeviceResponse> {
+        let AddDeviceRequest { name, device, request_id, .. } = request.into_inner();
+        let device = device.unwrap_or_default();
+        self.called("AddDevice", &name, format!("{}:{}", device.path, device.access), &request_id)?;
+        Ok(Response::new(AddDeviceResponse { container: Some(self.find(&name)?) }))
+    }
+
+    async fn remove_device(&self, request: Request<RemoveDeviceRequest>) -> Answer<RemoveDeviceResponse> {
+        let RemoveDeviceRequest { name, device, request_id, .. } = request.into_inner();
+        self.called("RemoveDevice", &name, device.unwrap_or_default().path, &request_id)?;
+        Ok(Response::new(RemoveDeviceResponse { container: Some(self.find(&name)?) }))
+    }
+
     async fn delete_container(&self, request: Request<DeleteContainerRequest>) -> Answer<DeleteContainerResponse> {
         let DeleteContainerRequest { name, force, allow_missing, request_id, .. } = request.into_inner();
         self.called("Delete", &name, format!("force={force}"), &request_id)?;

@@ -86,6 +86,19 @@ fn resize_replaces_the_limits_and_lifts_them_only_when_told_to() {
 }
 
 #[test]
+fn a_device_is_given_and_taken_away() {
+    let agent = with_containers("change-device");
+    assert_eq!(said(&agent, &["device", "add", "a", "/dev/fuse:/dev/f:rw"]).out, "a\n");
+    assert_eq!(said(&agent, &["device", "rm", "a", "/dev/fuse:/dev/f"]).out, "a\n");
+    assert_eq!(
+        (agent.calls_of("AddDevice"), agent.calls_of("RemoveDevice")),
+        (vec!["a /dev/fuse:rw".into()], vec!["a /dev/fuse".into()])
+    );
+    assert_eq!(said(&agent, &["device", "add", "a", "fuse"]).code, Some(2), "a slip");
+    assert!(said(&agent, &["device", "rm", "nope", "/dev/fuse"]).err.contains("no container"));
+}
+
+#[test]
 fn create_prints_the_name_or_the_answer() {
     let agent = Agent::start("change-create");
     assert_eq!(said(&agent, &["create", "--name", "web", "sleep"]).out, "web\n");

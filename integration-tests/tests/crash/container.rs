@@ -84,6 +84,7 @@ impl Container {
             rootfs,
             mode: InitMode::Init,
             logs: LogPolicy::plain(1 << 20, 2),
+            stdin: false,
             peers: Vec::new(),
             cgroup_base: String::new(),
             pressure: Vec::new(),

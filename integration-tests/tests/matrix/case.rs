@@ -104,7 +104,8 @@ impl Case {
             | Operation::Delete
             | Operation::Exec
             | Operation::Value
-            | Operation::Drift => {
+            | Operation::Drift
+            | Operation::Device => {
                 self.run(api, sleeps()).await;
             }
             Operation::Thaw => {
@@ -185,6 +186,7 @@ impl Case {
             }
             Operation::Hooks => self.run_hooked(api).await,
             Operation::Value => self.set_value(api).await,
+            Operation::Device => self.add_device(api).await,
             Operation::Drift => {
                 self.bend();
                 self.holds_again(api).await
@@ -208,6 +210,13 @@ impl Case {
         let (name, request_id) = (self.name.clone(), self.request_id());
         let request = UpdateContainerRequest { name, spec: Some(updated()), request_id, ..Default::default() };
         api.containers.clone().update_container(request).await.map(drop)
+    }
+
+    async fn add_device(&self, api: &Api) -> Result<(), Status> {
+        let device = DeviceRule { path: "/dev/kmsg".into(), container_path: "/dev/log".into(), ..Default::default() };
+        let (name, request_id) = (self.name.clone(), self.request_id());
+        let request = AddDeviceRequest { name, device: Some(device), request_id, ..Default::default() };
+        api.containers.clone().add_device(request).await.map(drop)
     }
 
     async fn set_value(&self, api: &Api) -> Result<(), Status> {

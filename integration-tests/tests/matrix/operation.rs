@@ -38,6 +38,8 @@ pub(crate) enum Operation {
     Value,
     /// A limit that somebody else has changed, until it is as it was.
     Drift,
+    /// A device that is added.
+    Device,
 }
 
 pub(crate) const ALL: [Operation; 21] = [
@@ -62,6 +64,7 @@ pub(crate) const ALL: [Operation; 21] = [
     Operation::Exec,
     Operation::Value,
     Operation::Drift,
+    Operation::Device,
 ];
 
 impl Operation {
@@ -83,7 +86,8 @@ impl Operation {
             | Self::Probe
             | Self::Exec
             | Self::Value
-            | Self::Drift => true,
+            | Self::Drift
+            | Self::Device => true,
             Self::Create
             | Self::Run
             | Self::Start

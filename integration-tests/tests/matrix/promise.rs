@@ -57,6 +57,11 @@ impl Case {
                 self.is_untouched(api).await;
             }
             Operation::Drift => self.is_held_again(api).await,
+            Operation::Device => {
+                assert_eq!(self.told_devices(api).await, 1);
+                self.devices_are_told(api).await;
+                self.is_untouched(api).await;
+            }
             Operation::Hooks => {
                 self.ended(api, ExitReason::Exited, 0).await;
                 let log = std::fs::read_to_string(hook_log(agent)).unwrap();
@@ -94,6 +99,10 @@ impl Case {
                 self.limit_is_told(api).await;
                 self.is_untouched(api).await;
             }
+            Operation::Device => {
+                self.devices_are_told(api).await;
+                self.is_untouched(api).await;
+            }
             Operation::Freeze | Operation::Thaw | Operation::Probe | Operation::Exec => self.is_untouched(api).await,
             // The one or the other, whole.
             Operation::Update => {
@@ -123,6 +132,22 @@ impl Case {
             let status = api.get(&self.name).await.unwrap().status.unwrap();
             let told = status.effective.unwrap().memory.unwrap().max_bytes.unwrap();
             (self.memory_limit(api).await == told.to_string()).then_some(())
+        })
+        .await;
+    }
+
+    /// Devices that it is told to have.
+    async fn told_devices(&self, api: &Api) -> usize {
+        api.get(&self.name).await.unwrap().spec.unwrap().resources.unwrap().devices.len()
+    }
+
+    /// What is told is what opens inside, once what is under way is over.
+    async fn devices_are_told(&self, api: &Api) {
+        eventually_async("the device opens if it is told to", || async {
+            let text = "[ -e /dev/log ] && : >/dev/log && echo opens || [ -e /dev/log ] || echo none";
+            let found = self.exec(api, text, "").await.unwrap();
+            let expected: &[u8] = if self.told_devices(api).await == 1 { b"opens\n" } else { b"none\n" };
+            (found == expected).then_some(())
         })
         .await;
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag, fstatat, makedev, mknodat};
 use nix::unistd::{Gid, Uid, fchownat, symlinkat};
 use oci_spec::runtime::Spec;
@@ -36,7 +36,7 @@ pub(super) fn populate(inside: &Inside, spec: &Spec, ids: Option<&Ids>) -> Outco
         let path = Path::new("/dev").join(name);
         let mode = Mode::from_bits_truncate(0o666);
         let device = Device { path, kind: SFlag::S_IFCHR, major, minor, mode, uid: root, gid: group };
-        make_in(&dev, inside, &device)?;
+        make_in(&dev, &device)?;
     }
     for (name, target) in LINKS {
         symlinkat(target, &dev, name).during("make the link", name)?;
@@ -60,18 +60,18 @@ fn shown(ids: Option<&Ids>, uid: u32, gid: u32) -> (u32, u32) {
     ids.map_or((uid, gid), |ids| (ids.users.shown(uid), ids.groups.shown(gid)))
 }
 
-fn own(directory: &OwnedFd, name: &OsStr, uid: u32, gid: u32) -> nix::Result<()> {
+pub(super) fn own(directory: &OwnedFd, name: &OsStr, uid: u32, gid: u32) -> nix::Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     fchownat(directory, name, uid, gid, AtFlags::AT_SYMLINK_NOFOLLOW)
 }
 
 /// Makes a node, and the directories above it.
 fn make(inside: &Inside, device: &Device) -> Outcome<()> {
-    make_in(&inside.target(device.directory(), Kind::Directory)?, inside, device)
+    make_in(&inside.target(device.directory(), Kind::Directory)?, device)
 }
 
 /// Makes a node in its directory. One that is there must be the same device, and gets the owner and mode that are asked for.
-fn make_in(directory: &OwnedFd, inside: &Inside, device: &Device) -> Outcome<()> {
+pub(super) fn make_in(directory: &OwnedFd, device: &Device) -> Outcome<()> {
     let stage = "make the device";
     let subject = || device.path.display();
     let name = device.path.file_name().unwrap_or_default();
@@ -83,7 +83,7 @@ fn make_in(directory: &OwnedFd, inside: &Inside, device: &Device) -> Outcome<()>
             if kind != device.kind || (kind != SFlag::S_IFIFO && found.st_rdev != number) {
                 return Err(failure(stage, &device.path, "something else is there already"));
             }
-            set_mode(inside, device)?;
+            set_mode(directory, device)?;
         }
         made => made.during(stage, subject())?,
     }
@@ -91,11 +91,11 @@ fn make_in(directory: &OwnedFd, inside: &Inside, device: &Device) -> Outcome<()>
 }
 
 /// By a path that leads to the node itself: opening a device would do something, and fchmod(2) takes no descriptor that only points (open(2), O_PATH).
-fn set_mode(inside: &Inside, device: &Device) -> Outcome<()> {
+pub(super) fn set_mode(directory: &OwnedFd, device: &Device) -> Outcome<()> {
     let stage = "set the mode of the device";
-    let Some(found) = inside.find(&device.path)? else {
-        return Err(failure(stage, &device.path, "it has gone"));
-    };
+    let name = device.path.file_name().unwrap_or_default();
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let found = openat(directory, name, flags, Mode::empty()).during(stage, device.path.display())?;
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(device.mode.bits());
     fs::set_permissions(proc_path(&found), permissions).during(stage, device.path.display())
 }

@@ -11,6 +11,7 @@ mod copy_up;
 mod dev;
 mod device;
 mod inside;
+mod live;
 mod mapped;
 mod mask;
 mod mount;
@@ -32,6 +33,7 @@ use crate::sys;
 pub(crate) use check::check;
 pub(crate) use console::{Terminal, another as another_terminal, is_asked as asks_for_a_terminal};
 pub(crate) use device::check as check_devices;
+pub use live::{LiveDev, NodeError};
 use mask::When;
 pub(crate) use mount::Step;
 

@@ -11,7 +11,7 @@ use super::spec::absolute;
 use crate::workload::devices::{DeviceError, container_path, resolve};
 
 /// Most devices of one container.
-const DEVICES_MAX: usize = 64;
+pub(in crate::grpc) const DEVICES_MAX: usize = 64;
 /// What every container has in `/dev`: nodes and links, and directories with file systems of their own.
 const TAKEN: [&str; 14] = [
     "null", "zero", "full", "random", "urandom", "tty", "fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm",
@@ -33,6 +33,16 @@ pub(super) fn devices(rules: &[v1::DeviceRule], violations: &mut Violations) {
             seen.check(rule, &field, violations);
         }
     }
+}
+
+/// Checks one rule, as far as that can be done without a look at the host.
+pub(in crate::grpc) fn device(rule: &v1::DeviceRule, field: &str, violations: &mut Violations) {
+    shape(rule, field, violations);
+}
+
+/// Checks that a rule that is well-formed names something on this host. Looks at the host's `/dev`.
+pub(in crate::grpc) fn found_device(rule: &v1::DeviceRule, field: &str, violations: &mut Violations) {
+    Seen::default().check(rule, field, violations);
 }
 
 /// What can be told without a look at the host.

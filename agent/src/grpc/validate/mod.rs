@@ -17,6 +17,7 @@ mod supervision;
 
 use tonic_types::FieldViolation;
 
+pub(super) use devices::{DEVICES_MAX, device, found_device};
 pub(super) use exec::{chunk, container, exec, exec_id, mode, run, window};
 pub(super) use files::{copy_bounds, inside_path};
 pub(super) use name::{container_name, reservation_name};

@@ -9,7 +9,7 @@ use tweendeck_lxc::translate::{Fate, Purpose, translate};
 
 use super::context::Context;
 use super::create;
-use super::definition::{DEFAULT_CONFIGURATION, Files};
+use super::definition::Files;
 use super::trouble::{Trouble, say};
 use crate::exit;
 
