@@ -9,10 +9,10 @@ const BUSYBOX: &str = "/bin/busybox";
 const DIRECTORIES: [&str; 13] =
     ["bin", "dev", "etc", "home", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"];
 
-const APPLETS: [&str; 42] = [
+const APPLETS: [&str; 43] = [
     "awk", "cat", "chmod", "cut", "dd", "df", "echo", "env", "false", "free", "grep", "head", "hostname", "id", "ip",
-    "kill", "ln", "ls", "mkdir", "mknod", "mount", "nproc", "ps", "pwd", "readlink", "rm", "sed", "seq", "sh", "sleep",
-    "sort", "stat", "tail", "touch", "tr", "true", "tty", "uname", "wc", "test", "umount", "printenv",
+    "kill", "ln", "ls", "mkdir", "mknod", "mount", "nproc", "ps", "pwd", "readlink", "reboot", "rm", "sed", "seq",
+    "sh", "sleep", "sort", "stat", "tail", "touch", "tr", "true", "tty", "uname", "wc", "test", "umount", "printenv",
 ];
 
 /// Ends on SIGPWR, as `lxc-stop` asks.

@@ -1,4 +1,4 @@
-//! What LXC leaves: processes, and cgroups that failed starts and killed monitors keep, and `lxc.pivot`, which stays for ever.
+//! What LXC leaves: processes, cgroups that failed starts and killed monitors keep, and `lxc.pivot`, which stays for ever.
 //!
 //! Only what a script has made is ended: it has the script's directory in its command line or environment, or its name in a cgroup of LXC's.
 
@@ -10,16 +10,18 @@ use nix::unistd::Pid;
 use tweendeck_integration_tests::eventually::eventually;
 use tweendeck_integration_tests::kernel;
 
+/// Cgroups without a container's name: where processes go when theirs goes away, and what is made when a name is missing.
+const NAMELESS: [&str; 3] = ["lxc.pivot", "lxc.monitor.", "lxc.payload."];
+
 /// What was there before.
 #[derive(Debug)]
 pub(crate) struct Leftovers {
-    /// Hierarchies that had an `lxc.pivot`.
-    pivots: Vec<PathBuf>,
+    nameless: Vec<PathBuf>,
 }
 
 impl Leftovers {
     pub(crate) fn look() -> Self {
-        Self { pivots: pivots() }
+        Self { nameless: nameless() }
     }
 
     /// Ends everything of one script.
@@ -46,9 +48,14 @@ impl Leftovers {
 
 impl Drop for Leftovers {
     fn drop(&mut self) {
-        for pivot in pivots().iter().filter(|pivot| !self.pivots.contains(pivot)) {
-            // Another LXC may use it: then it is not empty, and stays.
-            let _ = fs::remove_dir(pivot);
+        for cgroup in nameless().into_iter().filter(|cgroup| !self.nameless.contains(cgroup)) {
+            let mut all = Vec::new();
+            below(&cgroup, &mut all);
+            all.push(cgroup);
+            for cgroup in all {
+                // Another LXC may use it: then it is not empty, and stays.
+                let _ = fs::remove_dir(cgroup);
+            }
         }
     }
 }
@@ -78,8 +85,9 @@ fn cgroups(name: &str) -> Vec<PathBuf> {
     found
 }
 
-fn pivots() -> Vec<PathBuf> {
-    hierarchies().into_iter().map(|hierarchy| hierarchy.join("lxc.pivot")).filter(|pivot| pivot.exists()).collect()
+fn nameless() -> Vec<PathBuf> {
+    let all = hierarchies().into_iter().flat_map(|hierarchy| NAMELESS.map(|name| hierarchy.join(name)));
+    all.filter(|cgroup| cgroup.exists()).collect()
 }
 
 /// Where cgroup v1 hierarchies are mounted, and v2's.

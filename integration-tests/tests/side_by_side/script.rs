@@ -34,11 +34,14 @@ impl fmt::Display for Ran {
 }
 
 /// Runs it to its end, or until the time is over. Processes that it has left in the background are ended.
+///
+/// It has a network namespace of its own with nothing in it: a configuration that names a network device, as some that Debian ships do, must not take the
+/// host's away.
 pub(crate) fn run(script: &str, directory: &Path, environment: &[(&str, String)]) -> Ran {
     let (output, errors) = (directory.join("output"), directory.join("errors"));
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new("/usr/bin/unshare");
     command
-        .args(["-c", &format!("{PRELUDE}\n{script}"), "sh"])
+        .args(["--net", "/bin/sh", "-c", &format!("{PRELUDE}\n{script}"), "sh"])
         .current_dir(directory)
         .env_clear()
         .envs(environment.iter().map(|(variable, value)| (variable, value)))

@@ -18,12 +18,14 @@ state $N"#,
 quiet lxc-create $P -n $N -t none -f $BASIC"#,
         "rc=1",
     ),
-    same(
+    differs(
         "create/name-taken-by-a-running-ephemeral",
         r#"lxc-execute $P -n $N -f $BASIC -d -- /bin/sleep 100
 becomes $N RUNNING
 quiet lxc-create $P -n $N -t none -f $BASIC"#,
+        "rc=0",
         "rc=1",
+        "a name is one container's",
     ),
     differs("create/without-template", r#"quiet lxc-create $P -n $N -f $BASIC"#, "rc=1", "rc=0", GUIDE),
     same("create/without-name", r#"quiet lxc-create $P -t none -f $BASIC"#, "rc=1"),
@@ -42,13 +44,11 @@ quiet lxc-info $P -n $N"#,
         "rc=1",
         "a container is not made of a configuration that cannot be read",
     ),
-    differs(
+    same(
         "create/unknown-key",
         r#"quiet lxc-create $P -n $N -t none -f $(conf $BASIC 'lxc.bogus = 1')
-quiet lxc-destroy $P -n $N"#,
-        "rc=0\nrc=1",
-        "rc=1\nrc=1",
-        "a container is not made of a configuration that cannot be understood",
+quiet lxc-info $P -n $N"#,
+        "?",
     ),
     same("create/name-with-a-slash", r#"quiet lxc-create $P -n $N/b -t none -f $BASIC"#, "rc=1"),
     same("create/name-too-long", r#"quiet lxc-create $P -n $(printf "$N%0300d" 0) -t none -f $BASIC"#, "rc=1"),

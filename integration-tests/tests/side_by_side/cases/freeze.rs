@@ -68,6 +68,6 @@ state $N"#,
         "unfreeze/stopped",
         r#"create $N $BASIC
 quiet lxc-unfreeze $P -n $N"#,
-        "rc=1",
+        "rc=0",
     ),
 ];

@@ -12,7 +12,7 @@ rc lxc-info $P -n $N"#,
     same(
         "info/running",
         r#"up $N $BASIC
-lxc-info $P -n $N | digits | sed 's/[KM]iB/bytes/'"#,
+lxc-info $P -n $N | grep -v ^Name | digits | sed 's/[KM]iB/bytes/'"#,
         "?",
     ),
     same("info/unknown", r#"quiet lxc-info $P -n $N"#, "rc=1"),
@@ -42,7 +42,7 @@ tr '\0' ' ' </proc/$(lxc-info $P -n $N -pH)/cmdline"#,
         r#"up $N $BASIC
 lxc-info $P -n $N -s -p | digits
 lxc-info $P -n $N -s -p -H | digits"#,
-        "State:          RUNNING\nPID:            #\nRUNNING\n#",
+        "State:          RUNNING\nPID:            #\nState:          RUNNING\nPID:            #",
     ),
     same(
         "info/numbers",
@@ -73,7 +73,7 @@ lxc-info $P -n $N -H -c lxc.net.0.type"#,
     same(
         "info/unknown-item",
         r#"create $N $BASIC
-rc lxc-info $P -n $N -c lxc.nosuch 2>/dev/null"#,
+rc lxc-info $P -n $N -c lxc.nosuch 2>&1"#,
         "?",
     ),
     same("info/unknown-option", r#"quiet lxc-info $P -n $N --bogus"#, "rc=1"),

@@ -68,7 +68,7 @@ echo stopped $(lxc-ls $P -1 --stopped)
 echo running $(lxc-ls $P -1 --running)
 echo frozen $(lxc-ls $P -1 --frozen)
 echo active $(lxc-ls $P -1 --active)"#,
-        "stopped the-containera\nrunning the-containerb\nfrozen the-containerc\nactive the-containerb the-containerc",
+        "stopped the-containera\nrunning the-containerb the-containerc\nfrozen the-containerc\nactive the-containerb the-containerc",
     ),
     same(
         "ls/by-group",

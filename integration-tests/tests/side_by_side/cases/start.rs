@@ -128,8 +128,8 @@ done"#,
 for i in 1 2 3 4 5 6 7 8 9 10; do
     quiet lxc-start $P -n $N -- /bin/echo hello
     lxc-wait $P -n $N -s STOPPED -t 5 || echo "wait $i"
-done | sort | uniq -c | tr -s ' '"#,
-        " 10 rc=0",
+done | sort | uniq -c | sed 's/^ *//'"#,
+        "10 rc=0",
     ),
     same(
         "start/shared-network",

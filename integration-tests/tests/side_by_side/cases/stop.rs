@@ -86,20 +86,25 @@ state $N"#,
     same(
         "stop/restart",
         r#"create $N $(conf $BASIC 'lxc.signal.reboot = SIGUSR1')
-lxc-start $P -n $N -- /bin/sh -c 'trap "exit 0" USR1; while :; do sleep 0.1; done'
-before=$(lxc-info $P -n $N -pH)
-timeout 5 lxc-stop $P -n $N -r -t 3 >/dev/null 2>&1
-echo rc=$?"#,
-        "rc=0",
+lxc-start $P -n $N -- /bin/sh -c 'trap "reboot -f" USR1; echo >>/tmp/starts; while :; do sleep 0.1; done'
+poll test -s $ROOTFS/tmp/starts
+quiet lxc-stop $P -n $N -r
+twice() { [ "$(wc -l <$ROOTFS/tmp/starts)" = 2 ]; }
+poll twice
+state $N"#,
+        "rc=0\nRUNNING",
     ),
     same(
         "stop/all-processes",
         r#"create $N $BASIC
-lxc-start $P -n $N -- /bin/sh -c 'sleep 98765 & sleep 98766 & touch /tmp/ready; wait'
+lxc-start $P -n $N -- /bin/sh -c 'sleep 100 & sleep 100 & touch /tmp/ready; wait'
 poll test -e $ROOTFS/tmp/ready
+init=$(lxc-info $P -n $N -pH)
+children=$(cat /proc/$init/task/$init/children)
+echo $children | wc -w
 lxc-stop $P -n $N -k
 state $N
-cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' ' ' | grep -c 'sleep 9876[56] '"#,
-        "STOPPED\n0",
+for child in $children; do [ ! -e /proc/$child ] || echo left; done"#,
+        "2\nSTOPPED",
     ),
 ];

@@ -58,8 +58,9 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
     waiting="$waiting $!"
 done
 lxc-stop $P -n $N -k
-for one in $waiting; do wait $one; echo rc=$?; done | sort | uniq -c | tr -s ' '"#,
-        " 10 rc=0",
+for one in $waiting; do wait $one; echo rc=$?; done >$W/codes
+sort $W/codes | uniq -c | sed 's/^ *//'"#,
+        "10 rc=0",
     ),
     same(
         "wait/thawed-is-no-state-that-stays",
