@@ -68,5 +68,5 @@ probe() {
     has "$W/seen" "${N}probe.*STOPPED"
 }
 
-# What the monitor has said of others.
-told() { grep -v "${N}probe" "$W/seen"; }
+# What the monitor has said of others, without what it has said twice.
+told() { grep -v "${N}probe" "$W/seen" | uniq; }

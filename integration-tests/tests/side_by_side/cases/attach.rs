@@ -88,7 +88,7 @@ lxc-attach $P -n $N -- /bin/wc -l <$W/in | tr -d ' '"#,
         "attach/closed-input",
         r#"up $N $BASIC
 rc lxc-attach $P -n $N -- /bin/echo fine <&-"#,
-        "?",
+        "rc=1",
         "fine\nrc=0",
         "an input that is closed is an input with nothing in it",
     ),

@@ -11,7 +11,7 @@ create ${N}b $(conf $BASIC 'lxc.start.auto = 1' 'lxc.start.order = 5' 'lxc.start
 create ${N}c $(conf $BASIC 'lxc.start.auto = 1' 'lxc.start.order = 20')
 create ${N}d $BASIC
 rc lxc-autostart $P -L"#,
-        "?",
+        "the-containerb 2\nthe-containera 0\nthe-containerc 0\nrc=0",
     ),
     same(
         "autostart/listed-of-a-group",
@@ -19,7 +19,7 @@ rc lxc-autostart $P -L"#,
 create ${N}b $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = db')
 create ${N}c $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L -g web"#,
-        "?",
+        "the-containera 0",
     ),
     same(
         "autostart/groups-in-their-order",
@@ -27,28 +27,28 @@ lxc-autostart $P -L -g web"#,
 create ${N}b $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = db')
 create ${N}c $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L -g db,web,"#,
-        "?",
+        "the-containerb 0\nthe-containera 0\nthe-containerc 0",
     ),
     same(
         "autostart/ungrouped-only",
         r#"create ${N}a $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = web')
 create ${N}c $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L"#,
-        "?",
+        "the-containerc 0",
     ),
     same(
         "autostart/any-group",
         r#"create ${N}a $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = web')
 create ${N}c $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L -a"#,
-        "?",
+        "the-containera 0\nthe-containerc 0",
     ),
     same(
         "autostart/also-those-that-are-not-to",
         r#"create ${N}a $BASIC
 create ${N}b $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L -A"#,
-        "?",
+        "the-containera 0\nthe-containerb 0",
     ),
     same(
         "autostart/starts-them",
@@ -64,7 +64,7 @@ state ${N}b"#,
         r#"up ${N}a $(conf $BASIC 'lxc.start.auto = 1')
 create ${N}b $(conf $BASIC 'lxc.start.auto = 1')
 lxc-autostart $P -L"#,
-        "?",
+        "the-containerb 0",
     ),
     same(
         "autostart/shuts-them-down",

@@ -2,7 +2,6 @@
 
 use crate::case::{Case, same};
 
-/// The beginning of every script: a container with a root of its own.
 pub(crate) const CASES: &[Case] = &[
     same(
         "copy/copied",
@@ -72,7 +71,7 @@ lxc-snapshot $P -n $N -L | sed 's/ .*//'"#,
 lxc-snapshot $P -n $N
 lxc-snapshot $P -n $N
 lxc-snapshot $P -n $N -L | digits | sed 's/ (.*) / (PATH) /'"#,
-        "?",
+        "snap# (PATH) #:#:# #:#:#\nsnap# (PATH) #:#:# #:#:#",
     ),
     same(
         "snapshot/comments",
@@ -86,16 +85,20 @@ lxc-snapshot $P -n $N -L -C | tail -1"#,
         "snapshot/none",
         r#"lxc-create $P -n $N -t busybox >/dev/null 2>&1
 rc lxc-snapshot $P -n $N -L"#,
-        "?",
+        "No snapshots\nrc=0",
     ),
     same(
         "snapshot/restored-as-another",
         r#"lxc-create $P -n $N -t busybox >/dev/null 2>&1
-echo before >$LXCPATH/$N/rootfs/root/file
+root=$(lxc-info $P -n $N -H -c lxc.rootfs.path)
+echo before >${root#dir:}/root/file
 lxc-snapshot $P -n $N
+echo after >${root#dir:}/root/file
 quiet lxc-snapshot $P -n $N -r snap0 -N ${N}b
-lxc-ls $P -1"#,
-        "rc=0\nthe-container\nthe-containerb",
+lxc-ls $P -1
+other=$(lxc-info $P -n ${N}b -H -c lxc.rootfs.path)
+cat ${root#dir:}/root/file ${other#dir:}/root/file"#,
+        "rc=0\nthe-container\nthe-containerb\nafter\nbefore",
     ),
     same(
         "snapshot/restored",

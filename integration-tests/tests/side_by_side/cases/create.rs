@@ -48,7 +48,7 @@ quiet lxc-info $P -n $N"#,
         "create/unknown-key",
         r#"quiet lxc-create $P -n $N -t none -f $(conf $BASIC 'lxc.bogus = 1')
 quiet lxc-info $P -n $N"#,
-        "?",
+        "rc=1\nrc=1",
     ),
     same("create/name-with-a-slash", r#"quiet lxc-create $P -n $N/b -t none -f $BASIC"#, "rc=1"),
     same("create/name-too-long", r#"quiet lxc-create $P -n $(printf "$N%0300d" 0) -t none -f $BASIC"#, "rc=1"),

@@ -51,9 +51,11 @@ quiet lxc-create $P -n $N -t none -f $HOST"#,
     same(
         "destroy/own-root-goes-too",
         r#"lxc-create $P -n $N -t busybox >/dev/null 2>&1
+root=$(lxc-info $P -n $N -H -c lxc.rootfs.path)
+[ -e ${root#dir:}/bin/sh ] && echo there
 quiet lxc-destroy $P -n $N
-ls $LXCPATH"#,
-        "rc=0",
+[ -e ${root#dir:} ] || echo gone"#,
+        "there\nrc=0\ngone",
     ),
     same(
         "destroy/with-snapshots-is-refused",

@@ -49,6 +49,13 @@ grep -c err $W/err"#,
         "rc=1",
         "a missing name is an error, not a crash",
     ),
+    differs(
+        "execute/without-command",
+        r#"quiet lxc-execute $P -n $N -f $BASIC"#,
+        "rc=139",
+        "rc=1",
+        "a missing command is an error, not a crash",
+    ),
     same(
         "execute/command-of-the-configuration",
         r#"rc lxc-execute $P -n $N -f $(conf $BASIC 'lxc.execute.cmd = /bin/echo from the file')"#,

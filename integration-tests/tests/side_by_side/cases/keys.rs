@@ -16,6 +16,11 @@ pub(crate) const CASES: &[Case] = &[
         "a container is never taken for its host",
     ),
     same(
+        "execute/environment",
+        r#"WHO=caller lxc-execute $P -n $N -f $(conf $BASIC 'lxc.environment = A=1' 'lxc.environment = B=two words') -- /bin/env | grep -v -e ^SHLVL= -e ^PWD= -e ^PATH= | sort"#,
+        "A=1\nB=two words\ncontainer=lxc",
+    ),
+    same(
         "execute/environment-of-the-caller",
         r#"WHO=caller lxc-execute $P -n $N -f $(conf $BASIC 'lxc.environment = WHO') -- /bin/sh -c 'echo $WHO'"#,
         "caller",
@@ -98,7 +103,7 @@ lxc-execute $P -n $N -f $(conf $BASIC "lxc.mount.fstab = $W/fstab") -- /bin/cat 
     same(
         "execute/unknown-kernel-setting",
         r#"quiet lxc-execute $P -n $N -f $(conf $BASIC 'lxc.sysctl.net.nosuch = 1') -- /bin/true"#,
-        "?",
+        "rc=1",
     ),
     same(
         "execute/resource-limits",
@@ -157,7 +162,7 @@ cat $W/hook"#,
     same(
         "execute/files-of-the-host",
         r#"lxc-execute $P -n $N -f $HOST -- /bin/sh -c 'echo pid=$$; [ -e $0 ] && echo there' $BASIC"#,
-        "?",
+        "pid=2\nthere",
     ),
     same(
         "execute/root-is-missing",

@@ -9,27 +9,27 @@ pub(crate) const CASES: &[Case] = &[
         r#"create $N $BASIC
 create ${N}bb $BASIC
 lxc-ls $P | cat -A"#,
-        "?",
+        "the-container  $\nthe-containerbb$",
     ),
     same(
         "ls/one-a-line",
         r#"create $N $BASIC
 create ${N}bb $BASIC
 lxc-ls $P -1 | cat -A"#,
-        "?",
+        "the-container$\nthe-containerbb$",
     ),
     same(
         "ls/fancy",
         r#"create $N $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = web')
 up ${N}b $BASIC
 lxc-ls $P -f | cat -A"#,
-        "?",
+        "NAME           STATE   AUTOSTART GROUPS IPV4 IPV6 UNPRIVILEGED $\nthe-container  STOPPED 1         web    -    -    false        $\nthe-containerb RUNNING 0         -      -    -    false        $",
     ),
     same(
         "ls/columns",
         r#"create $N $BASIC
-lxc-ls $P -f -F NAME,STATE,PID,RAM,SWAP,AUTOSTART,GROUPS,INTERFACE,IPV4,IPV6,UNPRIVILEGED | cat -A"#,
-        "?",
+lxc-ls $P -f -F NAME,STATE,PID,RAM,SWAP,AUTOSTART,GROUPS,INTERFACE,IPV4,IPV6,UNPRIVILEGED | tr -s ' '"#,
+        "NAME STATE PID RAM SWAP AUTOSTART GROUPS INTERFACE IPV4 IPV6 UNPRIVILEGED \nthe-container STOPPED - - - 0 - - - - false ",
     ),
     same(
         "ls/columns-in-their-order",

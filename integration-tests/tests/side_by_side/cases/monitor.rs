@@ -11,7 +11,7 @@ lxc-start $P -n $N
 lxc-stop $P -n $N -k
 poll has $W/seen "$N'.*STOPPED"
 told"#,
-        "?",
+        "'the-container' changed state to [STARTING]\n'the-container' changed state to [RUNNING]\n'the-container' exited with status [0]\n'the-container' changed state to [STOPPING]\n'the-container' changed state to [STOPPED]",
     ),
     same(
         "monitor/exit-status",
@@ -19,7 +19,7 @@ told"#,
 lxc-execute $P -n $N -f $BASIC -- /bin/sh -c 'exit 3'
 poll has $W/seen "$N'.*STOPPED"
 told"#,
-        "?",
+        "'the-container' changed state to [STARTING]\n'the-container' changed state to [RUNNING]\n'the-container' exited with status [3]\n'the-container' changed state to [STOPPING]\n'the-container' changed state to [STOPPED]",
     ),
     same(
         "monitor/failed-start",
@@ -28,7 +28,7 @@ watch $N
 lxc-start $P -n $N -- /bin/nosuch 2>/dev/null
 poll has $W/seen "$N'.*STOPPED"
 told"#,
-        "?",
+        "'the-container' changed state to [STARTING]\n'the-container' changed state to [ABORTING]\n'the-container' changed state to [STOPPING]\n'the-container' changed state to [STOPPED]",
     ),
     same(
         "monitor/freeze-and-thaw",
@@ -38,7 +38,7 @@ lxc-freeze $P -n $N
 lxc-unfreeze $P -n $N
 poll has $W/seen "$N.*' .*RUNNING"
 told"#,
-        "?",
+        "'the-container' changed state to [FREEZING]\n'the-container' changed state to [FROZEN]\n'the-container' changed state to [THAWED]\n'the-container' changed state to [RUNNING]",
     ),
     same(
         "monitor/only-the-named",
@@ -61,7 +61,7 @@ lxc-start $P -n ${N}b
 poll has $W/seen "'${N}a' changed state to .RUNNING"
 poll has $W/seen "'${N}b' changed state to .RUNNING"
 told | grep RUNNING"#,
-        "?",
+        "'the-containera' changed state to [RUNNING]\n'the-containerb' changed state to [RUNNING]",
     ),
     same("monitor/bad-regular-expression", r#"quiet lxc-monitor $P -n '['"#, "rc=1"),
     same("monitor/nothing-to-end", r#"quiet lxc-monitor $P -Q"#, "rc=1"),

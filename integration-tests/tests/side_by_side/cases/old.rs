@@ -18,7 +18,7 @@ quiet lxc-version"#,
         r#"lxc-execute $P -n $N -f $BASIC -- /bin/sleep 100 &
 becomes $N RUNNING
 quiet lxc-kill $P -n $N
-[ $(state $N) = RUNNING ] && lxc-stop $P -n $N -k
+command -v lxc-kill >/dev/null || lxc-stop $P -n $N -k
 wait $!
 echo rc=$?"#,
         "rc=127\nrc=1",
@@ -27,14 +27,14 @@ echo rc=$?"#,
     ),
     differs(
         "kill/signal",
-        r#"lxc-execute $P -n $N -f $BASIC -- /bin/sh -c 'trap "echo got USR1; exit 5" USR1; touch /tmp/ready; while :; do sleep 0.1; done' &
+        r#"lxc-execute $P -n $N -f $BASIC -- /bin/sh -c 'trap "exit 5" USR1; touch /tmp/ready; while :; do sleep 0.1; done' &
 poll test -e $ROOTFS/tmp/ready
 quiet lxc-kill $P -n $N 10
-[ -e /proc/$! ] && [ -x "$(command -v lxc-kill)" ] || lxc-stop $P -n $N -k
+command -v lxc-kill >/dev/null || lxc-stop $P -n $N -k
 wait $!
 echo rc=$?"#,
         "rc=127\nrc=1",
-        "got USR1\nrc=0\nrc=5",
+        "rc=0\nrc=5",
         GUIDE,
     ),
     differs("kill/unknown", r#"quiet lxc-kill $P -n $N"#, "rc=127", "rc=1", GUIDE),
@@ -60,7 +60,7 @@ quiet lxc-ps $P -n $N"#,
     same(
         "checkconfig/names-what-it-found",
         r#"lxc-checkconfig 2>/dev/null | grep -c -i -E '^(Namespaces|Network namespace|Pid namespace): '"#,
-        "?",
+        "3",
     ),
     differs(
         "info/guide-spelling",

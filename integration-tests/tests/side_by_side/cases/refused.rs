@@ -17,7 +17,8 @@ quiet lxc-destroy $P -n $N
         r#"create $N $(conf $BASIC 'lxc.ephemeral = 1')
 lxc-start $P -n $N
 lxc-stop $P -n $N -k
-poll test ! -e $LXCPATH/$N
+gone() { ! lxc-info $P -n $N; }
+poll gone
 [ -e $ROOTFS/bin/busybox ] && echo there || echo gone"#,
         "gone",
         "there",
@@ -64,10 +65,9 @@ cat $W/inherited"#,
     ),
     differs(
         "execute/limits-of-cgroup-v2-are-not-forgotten",
-        r#"quiet lxc-execute $P -n $N -f $(conf $BASIC 'lxc.cgroup2.pids.max = 5') -- /bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; wait' 2>/dev/null
-lxc-execute $P -n $N -f $(conf $BASIC 'lxc.cgroup2.pids.max = 5') -- /bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; wait; echo all' 2>&1 | grep -c all"#,
-        "rc=0\n1",
-        "rc=2\n0",
+        r#"lxc-execute $P -n $N -f $(conf $BASIC 'lxc.cgroup2.pids.max = 5') -- /bin/sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2 & done; wait; echo all' 2>&1 | grep -c all"#,
+        "1",
+        "0",
         "a limit is kept, by whichever cgroup version the host has",
     ),
     differs(
