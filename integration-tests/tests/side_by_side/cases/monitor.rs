@@ -36,7 +36,7 @@ told"#,
 watch $N
 lxc-freeze $P -n $N
 lxc-unfreeze $P -n $N
-poll has $W/seen "$N.*' .*RUNNING"
+poll has $W/seen "$N'.*RUNNING"
 told"#,
         "'the-container' changed state to [FREEZING]\n'the-container' changed state to [FROZEN]\n'the-container' changed state to [THAWED]\n'the-container' changed state to [RUNNING]",
     ),
@@ -47,7 +47,7 @@ create ${N}b $BASIC
 watch ${N}b
 lxc-start $P -n $N
 lxc-start $P -n ${N}b
-poll has $W/seen "$N.*' .*RUNNING"
+poll has $W/seen "${N}b'.*RUNNING"
 told | grep -c "'$N'""#,
         "0",
     ),
