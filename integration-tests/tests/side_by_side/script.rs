@@ -12,6 +12,8 @@ use nix::unistd::Pid;
 use tweendeck_integration_tests::kernel;
 use tweendeck_integration_tests::process::Process;
 
+use crate::side::Side;
+
 /// How long a script may take.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
@@ -35,13 +37,19 @@ impl fmt::Display for Ran {
 
 /// Runs it to its end, or until the time is over. Processes that it has left in the background are ended.
 ///
-/// It has a network namespace of its own with nothing in it: a configuration that names a network device, as some that Debian ships do, must not take the
-/// host's away.
-pub(crate) fn run(script: &str, directory: &Path, environment: &[(&str, String)]) -> Ran {
+/// LXC's scripts have a network namespace of their own with nothing in it: a configuration that names a network device, as some that Debian ships do, must
+/// not take the host's away. Ours would gain nothing, because it is the agent that makes containers, and are where it is: the host's network is its.
+pub(crate) fn run(side: Side, script: &str, directory: &Path, environment: &[(&str, String)]) -> Ran {
     let (output, errors) = (directory.join("output"), directory.join("errors"));
-    let mut command = Command::new("/usr/bin/unshare");
+    let mut command = Command::new(match side {
+        Side::Lxc => "/usr/bin/unshare",
+        Side::Ours => "/usr/bin/env",
+    });
+    if side == Side::Lxc {
+        command.arg("--net");
+    }
     command
-        .args(["--net", "/bin/sh", "-c", &format!("{PRELUDE}\n{script}"), "sh"])
+        .args(["/bin/sh", "-c", &format!("{PRELUDE}\n{script}"), "sh"])
         .current_dir(directory)
         .env_clear()
         .envs(environment.iter().map(|(variable, value)| (variable, value)))

@@ -83,7 +83,8 @@ fn run(text: &str, name: &str, fixture: &Fixture, commands: &std::path::Path, ag
     if let Some(agent) = agent {
         environment.push(("TWEEN_HOST", format!("unix://{}", agent.socket().display())));
     }
-    let ran = script::run(text, fixture.directory(), &environment);
+    let side = if agent.is_some() { Side::Ours } else { Side::Lxc };
+    let ran = script::run(side, text, fixture.directory(), &environment);
     Ran { output: normalise(&ran.output, name, fixture.directory()), ..ran }
 }
 
