@@ -33,6 +33,8 @@ impl Case {
                 assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Running);
                 self.is_untouched(api).await;
             }
+            Operation::Freeze => self.is_now(api, ContainerState::Frozen).await,
+            Operation::Thaw => self.is_now(api, ContainerState::Running).await,
             Operation::Stop => self.ended(api, ExitReason::Signaled, 15).await,
             Operation::Kill => self.ended(api, ExitReason::Signaled, 9).await,
             Operation::Delete | Operation::Ephemeral => {
@@ -134,6 +136,11 @@ impl Case {
             (self.memory_limit(api).await == told.to_string()).then_some(())
         })
         .await;
+    }
+
+    async fn is_now(&self, api: &Api, wanted: ContainerState) {
+        assert_eq!(state(&api.get(&self.name).await.unwrap()), wanted);
+        self.is_untouched(api).await;
     }
 
     /// Devices that it is told to have.
