@@ -34,7 +34,7 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
         (Some(container), None) => container.spec.clone().unwrap_or_default(),
         (Some(_) | None, Some(_)) | (None, None) => translated.spec,
     };
-    share(&mut spec, &start.share)?;
+    share(&mut spec, &start.share, context).await?;
     let inherits = start.console.as_deref() == Some("none");
     if inherits {
         spec.terminal = None;
