@@ -72,8 +72,5 @@ fn standard_streams(spec: &mut ContainerSpec) {
 
 /// Whether it was not the command that could not be executed, but something before: LXC's codes tell them apart.
 fn failed_before_the_command(trouble: &Trouble) -> bool {
-    match trouble {
-        Trouble::Agent(failure) => !crate::refusal::sentence(failure).contains("could not be started: execute: "),
-        Trouble::Said(..) | Trouble::Refused(_) => true,
-    }
+    !trouble.sentence().contains("could not be started: execute: ")
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(
         .filter(|name| names.is_empty() || names.contains(name))
         .collect();
     found.sort();
-    for missing in names.iter().filter(|name| !found.contains(name)) {
+    if let Some(missing) = names.iter().find(|name| !found.contains(name)) {
         return Err(Trouble::said(format!("{missing}: there is no such container in {}", directory.display())));
     }
     let mut code = exit::OK;

@@ -38,6 +38,15 @@ impl Trouble {
         }
     }
 
+    /// It in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Agent(failure) => refusal::sentence(failure),
+            Self::Said(text, _) => text.clone(),
+            Self::Refused(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        }
+    }
+
     /// With which code the command ends.
     pub(crate) fn code(&self) -> u8 {
         match self {
