@@ -21,9 +21,6 @@ use crate::failure::Failure;
 /// Where the agent keeps a configuration.
 pub(super) const ANNOTATION: &str = "lxc.config";
 
-/// What counts for a container that is made without a configuration. Not LXC's own file: that names a bridge of LXC's.
-pub(super) const DEFAULT_CONFIGURATION: &str = "/etc/tweendeck/lxc-default.conf";
-
 /// Where the kernel says whether it has these.
 const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 const SELINUX: &str = "/sys/fs/selinux/enforce";
@@ -95,8 +92,11 @@ impl Context {
 
     /// What a container is like of which nothing is said: as the file says that the system's configuration names, else with nothing but the defaults.
     pub(super) fn default_configuration(&self) -> Result<Config, Trouble> {
-        let file = Path::new(DEFAULT_CONFIGURATION);
-        if self.is_local() && file.exists() { read(file) } else { Ok(Config::default()) }
+        let system = super::config::of_system()?;
+        match system.default_config().map(Path::new) {
+            Some(file) if self.is_local() && file.exists() => read(file),
+            Some(_) | None => Ok(Config::default()),
+        }
     }
 
     /// The configuration that counts now. Of a container that nobody knows, and of which nothing is said, an empty one.

@@ -85,10 +85,11 @@ init=$(lxc-info $P -n $N -pH)
 kill -KILL $!
 wait $!
 echo rc=$?
-poll test ! -e /proc/$init
-echo gone"#,
-        "rc=137\ngone",
-        "rc=137\nnever: test ! -e /proc/#\ngone",
+has_gone() { [ ! -e /proc/$init ]; }
+poll has_gone
+echo asked"#,
+        "rc=137\nasked",
+        "rc=137\nnever: has_gone\nasked",
         "a container outlives whoever looks on; lxc-stop ends it",
     ),
     same(
