@@ -74,10 +74,12 @@ impl Seen {
         }
         let known = self.0.get(&container.name).filter(|known| known.uid == container.uid).cloned();
         // What was there before this program looked is not told again.
-        let first = Known { uid: container.uid.clone(), state: "STOPPED", ended: ended(container).saturating_sub(1) };
+        let now = state(container);
+        let brings_an_end = u32::from(["STOPPING", "ABORTING"].contains(&now));
+        let told = ended(container).saturating_sub(brings_an_end);
+        let first = Known { uid: container.uid.clone(), state: "STOPPED", ended: told };
         let mut known = known.unwrap_or(first);
         let mut lines = Vec::new();
-        let now = state(container);
         let changed = |state: &str| format!("'{}' changed state to [{state}]", container.name);
         if ended(container) > known.ended {
             known.ended = ended(container);

@@ -68,7 +68,11 @@ pub(super) async fn share(
                 namespaces.uts = namespace;
                 spec.hostname.clear();
             }
-            "pid" => namespaces.pid = namespace,
+            "pid" => {
+                namespaces.pid = namespace;
+                // They belong to that container's init.
+                spec.wait_for_orphans = false;
+            }
             other => return Err(Trouble::said(format!("--share-{other}: net, ipc, uts and pid can be shared"))),
         }
     }
