@@ -1,7 +1,7 @@
 //! Every key that configurations have, with what becomes of it.
 
 use super::{on, told};
-use crate::config::Config;
+use crate::config::{Config, keys};
 use crate::translate::{Node, Purpose, translate};
 
 /// Key, value, and the verdict: Honoured, Translated, Noted, Refused.
@@ -174,6 +174,25 @@ fn every_key_has_a_verdict() {
         assert!(found.len() > 12, "{key}: {found}");
         let known = !matches!(key, "lxc.nonsense" | "lxc.utsname");
         assert_eq!(!found.contains("not known"), known, "{key}: {found}");
+    }
+}
+
+#[test]
+fn the_manual_says_each_verdict() {
+    let manual = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lxc.md")).unwrap();
+    for (key, value, verdict) in KEYS {
+        let Some((known, _)) = keys::find(key) else { continue };
+        let word = match verdict {
+            'H' => "honoured",
+            'T' => "translated",
+            'N' => "noted",
+            _ => "refused",
+        };
+        let name = format!("`{}`", known.name);
+        let mut rows = manual.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let row = rows.find(|(first, _)| first.starts_with("`lxc.") && first.contains(&name));
+        let said = row.and_then(|(_, behind)| behind.split(" | ").next()).unwrap_or_default();
+        assert!(said.contains(word), "{key} = {value} is {word}; the manual says {said:?}");
     }
 }
 
