@@ -191,11 +191,13 @@ impl Case {
                 self.bend();
                 self.holds_again(api).await
             }
-            Operation::Exec => {
-                let answer = self.exec(api, "echo once >>/tmp/execs; echo done", &request_id).await?;
-                if answer == b"done\n" { Ok(()) } else { Err(Status::internal(format!("it said {answer:?}"))) }
-            }
+            Operation::Exec => self.exec_once(api).await,
         }
+    }
+
+    async fn exec_once(&self, api: &Api) -> Result<(), Status> {
+        let answer = self.exec(api, "echo once >>/tmp/execs; echo done", &self.request_id()).await?;
+        if answer == b"done\n" { Ok(()) } else { Err(Status::internal(format!("it said {answer:?}"))) }
     }
 
     async fn resize(&self, api: &Api) -> Result<(), Status> {

@@ -42,7 +42,7 @@ pub(crate) enum Operation {
     Device,
 }
 
-pub(crate) const ALL: [Operation; 21] = [
+pub(crate) const ALL: [Operation; 22] = [
     Operation::Create,
     Operation::Run,
     Operation::Start,

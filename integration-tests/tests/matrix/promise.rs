@@ -27,8 +27,6 @@ impl Case {
             Operation::Update => self.is_updated(api).await,
             Operation::Freeze => self.is_now(api, ContainerState::Frozen).await,
             Operation::Thaw => self.is_now(api, ContainerState::Running).await,
-            Operation::Freeze => self.is_now(api, ContainerState::Frozen).await,
-            Operation::Thaw => self.is_now(api, ContainerState::Running).await,
             Operation::Stop => self.ended(api, ExitReason::Signaled, 15).await,
             Operation::Kill => self.ended(api, ExitReason::Signaled, 9).await,
             Operation::Delete | Operation::Ephemeral => {
