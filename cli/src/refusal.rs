@@ -131,6 +131,7 @@ fn option_of_spec(field: &str) -> Option<&'static str> {
         "spec.domainname" => "--domainname",
         "spec.user.umask" => "--umask",
         "spec.rootfs.host.writable_bytes" => "--writable",
+        "spec.wait_for_orphans" => "--wait-for-orphans",
         "spec.stop_signal" => "--stop-signal",
         "spec.stop_grace" => "--stop-grace",
         "spec.security.privileged" => "--privileged",

@@ -138,6 +138,8 @@ pub enum Upper {
 pub enum InitMode {
     /// Our init: it reaps and forwards signals; the command is PID 2.
     Init,
+    /// The same, but it ends when the last process has, not when the command has. Only in a PID namespace of the container's own.
+    WaitingInit,
     /// The command itself is PID 1 (system containers).
     Direct,
 }

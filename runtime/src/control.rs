@@ -107,7 +107,7 @@ pub struct Status {
     pub supervisor_pid: i32,
     /// PID of the container's PID 1 on the host, once cloned.
     pub init_pid: Option<i32>,
-    /// PID of the main process on the host, once it runs.
+    /// PID of the main process on the host, while it runs. Absent again when it has ended and others are waited for.
     pub main_pid: Option<i32>,
     /// When the main process started, milliseconds since the epoch.
     pub started_unix_ms: Option<u64>,

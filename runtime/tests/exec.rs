@@ -452,7 +452,7 @@ fn console(take_over: bool) -> Request {
 fn stdin_of(exec: &mut Exec) -> u64 {
     match exec.ask(&console(false)) {
         Reply::ConsoleAttached { position } => position.stdin,
-        other => panic!("{other:?}"),
+        other @ (Reply::Session(_) | Reply::Done | Reply::Attached { .. } | Reply::Refused(_)) => panic!("{other:?}"),
     }
 }
 

@@ -25,11 +25,17 @@ pub(super) fn mount(mount: &v1::Mount) -> Result<Option<Mount>, OciSpecError> {
             if bind.readonly {
                 options.push(if bind.recursive { "rro" } else { "ro" }.to_owned());
             }
+            if bind.noexec {
+                options.push("noexec".to_owned());
+            }
             let slave = bind.propagation() == v1::MountPropagation::Slave;
             options.push(if slave { "rslave" } else { "rprivate" }.to_owned());
             builder.typ("none").source(&bind.source)
         }
         Some(v1::mount::Source::Tmpfs(tmpfs)) => {
+            if tmpfs.noexec {
+                options.push("noexec".to_owned());
+            }
             options.push(format!("size={}", tmpfs.size_bytes.unwrap_or(TMPFS_BYTES)));
             options.push(format!("mode={:o}", tmpfs.mode.unwrap_or(TMPFS_MODE)));
             builder.typ("tmpfs").source("tmpfs")

@@ -45,8 +45,11 @@ impl Actor {
             Effect::SignalStop => {
                 // Nothing of it runs yet that a signal could ask.
                 self.give_up_preparations();
-                let signal = self.record.container.spec.as_ref().map_or(0, |spec| spec.stop_signal);
-                self.send(if signal == 0 { SIGTERM } else { signal }, Scope::Main);
+                let spec = self.record.container.spec.as_ref();
+                let signal = spec.map(|spec| spec.stop_signal).filter(|signal| *signal != 0).unwrap_or(SIGTERM);
+                // Where others are waited for, a command that ends by it would leave them to SIGKILL.
+                let all = spec.is_some_and(|spec| spec.wait_for_orphans);
+                self.send(signal, if all { Scope::All } else { Scope::Main });
                 Ok(())
             }
             Effect::ArmGrace(grace) => {

@@ -250,7 +250,8 @@ impl PendingSignal {
 
 fn observe(known: Option<&ContainerStatus>, status: &control::Status) -> ContainerStatus {
     let mut observed = ContainerStatus {
-        pid: status.main_pid.unwrap_or(0),
+        // Whose end has come leaves init, which is in the same namespaces and cgroup.
+        pid: status.main_pid.or(status.init_pid).unwrap_or(0),
         supervisor_pid: status.supervisor_pid,
         start_time: status.started_unix_ms.map(timestamp),
         effective: status.effective.as_ref().map(effective_resources),

@@ -63,6 +63,7 @@ pub fn plan(host: &Host, record: &Record, peers: &BTreeMap<String, Peer>) -> Res
         rootfs(host, record.name(), &spec)
     };
     let mode = match spec.init() {
+        v1::InitMode::Unspecified | v1::InitMode::Init if spec.wait_for_orphans => InitMode::WaitingInit,
         v1::InitMode::Unspecified | v1::InitMode::Init => InitMode::Init,
         v1::InitMode::Direct => InitMode::Direct,
     };

@@ -13,9 +13,10 @@ pub const FILE: &str = "/etc/lxc/lxc.conf";
 /// A longer text is refused, in bytes; a system's is a few lines.
 const MOST_BYTES: usize = 1024 * 1024;
 
-/// All items, in the order of `lxc-config -l`, with what counts where nothing is said.
+/// All items, in the order of `lxc-config -l`, with what counts where nothing is said. The configuration that a container begins with is not LXC's own file unless the
+/// system says so: that names a bridge of LXC's.
 const ITEMS: [(&str, Option<&str>); 7] = [
-    (DEFAULT_CONFIG, Some("/etc/lxc/default.conf")),
+    (DEFAULT_CONFIG, Some("/etc/tweendeck/lxc-default.conf")),
     (LXCPATH, Some("/var/lib/lxc")),
     ("lxc.bdev.lvm.vg", Some("lxc")),
     ("lxc.bdev.lvm.thin_pool", Some("lxc")),
@@ -123,10 +124,10 @@ mod tests {
     fn without_a_word_defaults_count() {
         let system = parse("lxc.conf", "\n# lxc.lxcpath = /x\n").unwrap();
         assert_eq!(system, System::default());
-        assert_eq!((system.lxcpath(), system.default_config()), ("/var/lib/lxc", Some("/etc/lxc/default.conf")));
+        assert_eq!((system.lxcpath(), system.default_config()), ("/var/lib/lxc", Some("/etc/tweendeck/lxc-default.conf")));
         let shown: Vec<String> = items().filter_map(|item| system.show(item)).collect();
         let expected = [
-            "/etc/lxc/default.conf",
+            "/etc/tweendeck/lxc-default.conf",
             "/var/lib/lxc",
             "lxc",
             "lxc",

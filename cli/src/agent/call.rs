@@ -8,6 +8,7 @@ use tweendeck_proto::v1::container_service_client::ContainerServiceClient;
 use tweendeck_proto::v1::event_service_client::EventServiceClient;
 use tweendeck_proto::v1::exec_service_client::ExecServiceClient;
 use tweendeck_proto::v1::file_service_client::FileServiceClient;
+use tweendeck_proto::v1::log_service_client::LogServiceClient;
 use tweendeck_proto::v1::node_service_client::NodeServiceClient;
 use tweendeck_proto::v1::reservation_service_client::ReservationServiceClient;
 use tweendeck_proto::v1::stats_service_client::StatsServiceClient;
@@ -89,6 +90,7 @@ methods! {
     Mutation ContainerServiceClient delete_container(DeleteContainerRequest) -> DeleteContainerResponse { request_id }
     Wait ContainerServiceClient wait_container(WaitContainerRequest) -> WaitContainerResponse {}
     Read ContainerServiceClient list_processes(ListProcessesRequest) -> ListProcessesResponse {}
+    Read LogServiceClient read_log(ReadLogRequest) -> ReadLogResponse {}
     Mutation ExecServiceClient create_exec(CreateExecRequest) -> CreateExecResponse { request_id }
     Read ExecServiceClient get_exec(GetExecRequest) -> GetExecResponse {}
     Read ExecServiceClient list_execs(ListExecsRequest) -> ListExecsResponse {}

@@ -72,6 +72,9 @@ pub(crate) struct ContainerArgs {
     /// The command itself is PID 1, as in a system container that runs /sbin/init.
     #[arg(long, conflicts_with = "init")]
     direct: bool,
+    /// The container ends when its last process has, not when the command has; its exit code is the command's still. A stop asks all of them.
+    #[arg(long, conflicts_with = "direct")]
+    wait_for_orphans: bool,
     /// Signal that asks the command to end: TERM, SIGTERM, 15, RTMIN+3 [default: TERM].
     #[arg(long, value_parser = signal::signal, value_name = "SIGNAL")]
     stop_signal: Option<i32>,
@@ -159,6 +162,7 @@ impl ContainerArgs {
             hostname: self.hostname.unwrap_or_default(),
             network: network.into(),
             init: init.into(),
+            wait_for_orphans: self.wait_for_orphans,
             user: self.user,
             ephemeral: self.ephemeral,
             stop_signal: self.stop_signal.unwrap_or_default(),
@@ -367,6 +371,8 @@ mod tests {
         refused(&["--cpu-period-us", "50000", "true"]);
         refused(&["--pids", "4194305", "true"]);
         refused(&["--init", "--direct", "true"]);
+        assert!(spec(&["--wait-for-orphans", "true"]).1.wait_for_orphans);
+        refused(&["--wait-for-orphans", "--direct", "true"]);
         refused(&["--env", "A", "true"]);
     }
 }

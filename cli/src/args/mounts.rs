@@ -8,7 +8,7 @@ use tweendeck_proto::v1::{self, ContainerSpec, MountPropagation, RlimitType, mou
 use super::value::{self, Pair};
 
 const VOLUME_RULE: &str =
-    "must be SOURCE:TARGET[:OPTIONS]; options are ro, rw, rec (what is mounted below it too) and slave";
+    "must be SOURCE:TARGET[:OPTIONS]; options are ro, rw, rec (what is mounted below it too), slave and noexec";
 const TMPFS_RULE: &str = "must be TARGET[:SIZE], such as /cache:64M";
 const ULIMIT_RULE: &str = "must be TYPE=SOFT[:HARD], such as nofile=1024:4096; a number, or unlimited";
 const WINDOW_RULE: &str = "must be ROWSxCOLUMNS, such as 24x80, each 1 to 65535";
@@ -18,7 +18,7 @@ const UMASK_RULE: &str = "must be octal, 0 to 777";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Mounts")]
 pub(super) struct MountArgs {
-    /// A file or directory of the node's, absolute; may be repeated. Options: ro, rw, rec (what is mounted below it too), slave (what is mounted later too).
+    /// A file or directory of the node's, absolute; may be repeated. Options: ro, rw, rec (what is mounted below it too), slave (what is mounted later too), noexec.
     #[arg(short, long, value_parser = volume, value_name = "SOURCE:TARGET[:OPTIONS]")]
     volume: Vec<v1::Mount>,
     /// A directory in memory, which counts against --memory; may be repeated [default size: 64M].
@@ -91,6 +91,7 @@ fn volume(text: &str) -> Result<v1::Mount, String> {
             "ro" => bind.readonly = true,
             "rw" => bind.readonly = false,
             "rec" => bind.recursive = true,
+            "noexec" => bind.noexec = true,
             "slave" => bind.set_propagation(MountPropagation::Slave),
             _ => return Err(VOLUME_RULE.to_owned()),
         }
@@ -106,7 +107,7 @@ fn tmpfs(text: &str) -> Result<v1::Mount, String> {
     if target.is_empty() {
         return Err(TMPFS_RULE.to_owned());
     }
-    let source = mount::Source::Tmpfs(v1::TmpfsMount { size_bytes: size, mode: None });
+    let source = mount::Source::Tmpfs(v1::TmpfsMount { size_bytes: size, ..Default::default() });
     Ok(v1::Mount { target: target.to_owned(), source: Some(source) })
 }
 
@@ -139,9 +140,10 @@ mod tests {
 
     #[test]
     fn volumes_have_a_source_a_target_and_known_options() {
-        let bind = v1::BindMount { source: "/a".into(), readonly: true, recursive: true, propagation: 0 };
+        let bind =
+            v1::BindMount { source: "/a".into(), readonly: true, recursive: true, noexec: true, ..Default::default() };
         let expected = v1::Mount { target: "/b".into(), source: Some(mount::Source::Bind(bind)) };
-        assert_eq!(volume("/a:/b:ro,rec"), Ok(expected));
+        assert_eq!(volume("/a:/b:ro,rec,noexec"), Ok(expected));
         for bad in ["/a", "/a:", ":/b", "/a:/b:rx", "/a:/b:ro:x", ""] {
             assert_eq!(volume(bad), Err(VOLUME_RULE.to_owned()), "{bad}");
         }

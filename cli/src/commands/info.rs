@@ -137,6 +137,7 @@ fn asked(details: &mut Details, spec: &ContainerSpec) {
     };
     details.fact("Network", network);
     let init = match spec.init() {
+        InitMode::Unspecified | InitMode::Init if spec.wait_for_orphans => "Tweendeck's init, which waits for orphans",
         InitMode::Unspecified | InitMode::Init => "Tweendeck's init",
         InitMode::Direct => "the command itself",
     };

@@ -1,8 +1,9 @@
 //! `logs`: what a container wrote, byte by byte, across restarts of the agent.
 
+use tokio::sync::oneshot;
 use tonic::{Status, Streaming};
 use tweendeck_proto::v1::log_entry::Item;
-use tweendeck_proto::v1::{LogDropReason, LogEntry, LogStream, StreamLogRequest, StreamLogResponse};
+use tweendeck_proto::v1::{ErrorReason, LogDropReason, LogEntry, LogStream, StreamLogRequest, StreamLogResponse};
 
 use super::following::Following;
 use super::interrupts::Interrupts;
@@ -37,21 +38,33 @@ pub(super) async fn run(args: LogsArgs, agent: &Agent, out: &mut Printer) -> Res
     Ok(exit::OK)
 }
 
-/// Prints a log until its end. It was opened before, so that nothing of it is missed.
+/// Prints a log until its end: that of the stream, or, once `ended` says that the container has written everything, that of what is there. It was opened before, so that nothing of
+/// it is missed.
 pub(super) async fn follow(
     agent: &Agent,
     request: StreamLogRequest,
     opened: Streaming<StreamLogResponse>,
+    ended: oneshot::Receiver<()>,
     out: &mut Printer,
 ) -> Result<(), Failure> {
     let mut reading = Reading::new(agent, request, false);
-    match reading.read_all(opened, out).await? {
-        Ok(()) => Ok(()),
-        Err(lost) => {
-            reading.following.survive(agent, lost, "").await?;
-            reading.read(out).await
+    let has_ended = tokio::select! { biased;
+        read = reading.read_on(opened, out) => {
+            read?;
+            false
+        }
+        Ok(()) = ended => true,
+    };
+    if has_ended {
+        reading.request.follow = false;
+        reading.request.wait = false;
+        match reading.read(out).await {
+            // It was one that goes when it has ended; then the stream had everything.
+            Err(failure) if failure.reason() == Some(ErrorReason::ContainerNotFound) => {}
+            read => read?,
         }
     }
+    Ok(())
 }
 
 /// A log that is read, and how far.
@@ -75,6 +88,17 @@ impl<'a> Reading<'a> {
             self.following.survive(self.agent, lost, "").await?;
         }
         Ok(())
+    }
+
+    /// Prints a stream that is open, and those that follow it after outages.
+    async fn read_on(&mut self, opened: Streaming<StreamLogResponse>, out: &mut Printer) -> Result<(), Failure> {
+        match self.read_all(opened, out).await? {
+            Ok(()) => Ok(()),
+            Err(lost) => {
+                self.following.survive(self.agent, lost, "").await?;
+                self.read(out).await
+            }
+        }
     }
 
     /// Prints one stream; what ended it, if it was not the end or the reader.

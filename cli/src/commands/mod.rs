@@ -44,10 +44,9 @@ use crate::refusal;
 /// Does what the command line says; the code to exit with.
 pub(crate) async fn execute(cli: Cli) -> u8 {
     let Cli { global, command } = cli;
-    let command = match command {
-        Command::Lxc(args) => return lxc::words(args.words, global.host).await,
-        other => other,
-    };
+    if let Command::Lxc(args) = command {
+        return lxc::words(args.words, global.host).await;
+    }
     let failure_code = command.failure_code();
     let agent = Agent::new(global.host, global.timeout);
     let result = match Printer::new(global.output) {

@@ -25,6 +25,7 @@ mod input;
 mod inside;
 mod lifecycle;
 mod logs;
+mod orphans;
 mod requests;
 mod reservations;
 mod rootfs;

@@ -22,16 +22,17 @@ async fn what_is_mounted_is_there_and_what_is_read_only_stays_as_it_is() {
     let api = agent.api().await;
     let volume = tempfile::tempdir().unwrap();
     std::fs::write(volume.path().join("file"), "kept\n").unwrap();
-    let tmpfs = TmpfsMount { size_bytes: Some(64 << 10), mode: Some(0o750) };
+    let tmpfs = TmpfsMount { size_bytes: Some(64 << 10), mode: Some(0o750), noexec: true };
     let mounts = vec![
         bind(volume.path(), "/mnt/read", true),
         bind(volume.path(), "/mnt/write", false),
         Mount { target: "/mnt/memory".into(), source: Some(mount::Source::Tmpfs(tmpfs)) },
     ];
     let text = "cat /mnt/read/file; touch /mnt/read/x 2>/dev/null || echo ro; echo new >/mnt/write/new; \
-                stat -c %a /mnt/memory; dd if=/dev/zero of=/mnt/memory/x bs=128k count=1 2>/dev/null || echo full";
+                stat -c %a /mnt/memory; dd if=/dev/zero of=/mnt/memory/x bs=128k count=1 2>/dev/null || echo full; \
+                grep -c ' /mnt/memory tmpfs [^ ]*noexec' /proc/mounts";
     let lines = output(&api, "mounts", ContainerSpec { mounts, ..script(text) }).await;
-    assert_eq!(lines, ["kept", "ro", "750", "full"]);
+    assert_eq!(lines, ["kept", "ro", "750", "full", "1"]);
     assert_eq!(std::fs::read_to_string(volume.path().join("new")).unwrap(), "new\n");
 }
 

@@ -25,14 +25,8 @@ impl Case {
                 self.is_untouched(api).await;
             }
             Operation::Update => self.is_updated(api).await,
-            Operation::Freeze => {
-                assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Frozen);
-                self.is_untouched(api).await;
-            }
-            Operation::Thaw => {
-                assert_eq!(state(&api.get(name).await.unwrap()), ContainerState::Running);
-                self.is_untouched(api).await;
-            }
+            Operation::Freeze => self.is_now(api, ContainerState::Frozen).await,
+            Operation::Thaw => self.is_now(api, ContainerState::Running).await,
             Operation::Freeze => self.is_now(api, ContainerState::Frozen).await,
             Operation::Thaw => self.is_now(api, ContainerState::Running).await,
             Operation::Stop => self.ended(api, ExitReason::Signaled, 15).await,

@@ -45,8 +45,10 @@ impl From<crate::rootfs::Failure> for StartFailure {
 pub(super) enum Word {
     /// Main is about to execute the command; its PID as the receiver sees it.
     Executing { pid: i32 },
-    /// Main has ended with this raw wait status.
+    /// Main has ended with this raw wait status, and so does PID 1 now.
     Ended { status: i32 },
+    /// Main has ended with this raw wait status; others are left, and PID 1 waits for them.
+    MainEnded { status: i32 },
     /// PID 1 could not give up its rights, and takes main with it.
     Unfit { errno: i32 },
 }
@@ -91,6 +93,7 @@ impl SupervisorEnds {
                 Err(_) => return Err(io::Error::other("the terminal came without its descriptors")),
             },
             (5, [b's', a, b, c, d, ..], _) => Heard::Word(Word::Ended { status: i32::from_ne_bytes([a, b, c, d]) }),
+            (5, [b'm', a, b, c, d, ..], _) => Heard::Word(Word::MainEnded { status: i32::from_ne_bytes([a, b, c, d]) }),
             (5, [b'u', a, b, c, d, ..], _) => Heard::Word(Word::Unfit { errno: i32::from_ne_bytes([a, b, c, d]) }),
             _ => Heard::Nothing,
         })
@@ -138,9 +141,14 @@ impl ChildEnds {
     }
 }
 
-/// Says how main ended.
+/// Says how main ended, as the last word.
 pub(super) fn say_ended(status_socket: &OwnedFd, status: i32) {
     say_number(status_socket, b's', status);
+}
+
+/// Says how main ended, while others are left.
+pub(super) fn say_main_ended(status_socket: &OwnedFd, status: i32) {
+    say_number(status_socket, b'm', status);
 }
 
 /// Says why PID 1 cannot stay.

@@ -80,7 +80,10 @@ pub(super) fn run(prepared: &Prepared<'_>, ends: ChildEnds, stdio: Stdio) -> ! {
     });
     match prepared_main {
         Ok(main) => match prepared.plan.mode {
-            InitMode::Init => init::run(main, ends, prepared.namespaces.is_new(LinuxNamespaceType::Pid)),
+            InitMode::Init => {
+                init::run(main, ends, init::Until::MainEnds, prepared.namespaces.is_new(LinuxNamespaceType::Pid))
+            }
+            InitMode::WaitingInit => init::run(main, ends, init::Until::NobodyIsLeft, true),
             InitMode::Direct => main.execute(&ends),
         },
         Err(failure) => {

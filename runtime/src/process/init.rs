@@ -1,4 +1,4 @@
-//! PID 1 of a container: reaps, forwards signals, and ends when main does.
+//! PID 1 of a container: reaps, forwards signals, and ends when main does, or when nobody is left.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,9 +12,20 @@ use crate::host::INIT_COMM;
 use crate::security::{drop_all_but_kill, seccomp};
 use crate::sys::{self, ChildOf, Cloned};
 
+/// Every process that the caller may signal but itself (kill(2)).
+const EVERYBODY: Pid = Pid::from_raw(-1);
+
+/// How long init stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    MainEnds,
+    /// Only where it is PID 1: whoever is left is whoever it may signal.
+    NobodyIsLeft,
+}
+
 /// Forks main and stays as PID 1. Never returns. In a PID namespace that is not the container's own it is not PID 1, and has itself given the orphans that
 /// would be.
-pub(super) fn run(main: Main, ends: ChildEnds, own_pids: bool) -> ! {
+pub(super) fn run(main: Main, ends: ChildEnds, until: Until, own_pids: bool) -> ! {
     // Blocked before the fork, so that no signal is lost between it and the loop; main unblocks them for itself.
     let blocked = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None).map_err(io::Error::from);
     let adopting = if own_pids { Ok(()) } else { nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from) };
@@ -38,7 +49,7 @@ pub(super) fn run(main: Main, ends: ChildEnds, own_pids: bool) -> ! {
         channel::say_unfit(&status, &error);
         leave(127)
     }
-    leave(serve(main_pid, &status))
+    leave(serve(main_pid, until, &status))
 }
 
 /// Gives up what PID 1 does not need: the output pipes (whose end must come from the command), and all rights but to send signals.
@@ -60,34 +71,52 @@ fn become_small() -> io::Result<()> {
     seccomp::load(0, seccomp::init_filter())
 }
 
-/// Reaps everything and forwards what it is sent, until main has ended; gives the exit code that means the same.
-fn serve(main: Pid, status_socket: &OwnedFd) -> i32 {
+/// Reaps everything and forwards what it is sent, until its time has come; gives the exit code that means the same as main's end.
+fn serve(main: Pid, until: Until, status_socket: &OwnedFd) -> i32 {
     let all = SigSet::all();
+    let mut ended = None;
     loop {
-        match all.wait() {
-            Ok(Signal::SIGCHLD) => {
-                if let Some(status) = reap(main) {
-                    channel::say_ended(status_socket, status);
-                    return code(status);
-                }
-            }
-            // Main may have gone already; its SIGCHLD is next.
-            Ok(signal) => drop(kill(main, signal)),
+        let signal = all.wait();
+        // First, whatever the signal: it is for who lives now.
+        let Children { ended: just_ended, left } = reap(main);
+        ended = ended.or(just_ended);
+        if let Some(status) = ended.filter(|_| until == Until::MainEnds || !left) {
+            channel::say_ended(status_socket, status);
+            return code(status);
+        }
+        if let Some(status) = just_ended {
+            channel::say_main_ended(status_socket, status);
+        }
+        match signal {
+            Ok(Signal::SIGCHLD) => {}
+            // Who is gone needs no signal.
+            Ok(signal) => drop(kill(if ended.is_some() { EVERYBODY } else { main }, signal)),
             // A real-time signal, which nix has no name for, or EINTR.
             Err(_) => {}
         }
     }
 }
 
-/// Takes every zombie away; main's raw wait status if it was among them. One SIGCHLD may stand for many.
-fn reap(main: Pid) -> Option<i32> {
+/// What a look at the children shows.
+struct Children {
+    /// Main's raw wait status, if it was among the zombies.
+    ended: Option<i32>,
+    /// Whether there are others.
+    left: bool,
+}
+
+/// Takes every zombie away. One SIGCHLD may stand for many.
+fn reap(main: Pid) -> Children {
     let mut ended = None;
-    while let Ok(Some((pid, status))) = sys::wait_any() {
-        if pid == main.as_raw() {
-            ended = Some(status);
+    loop {
+        match sys::wait_any() {
+            Ok(Some((pid, status))) if pid == main.as_raw() => ended = Some(status),
+            Ok(Some(_)) => {}
+            Ok(None) => return Children { ended, left: true },
+            // ECHILD: there is nobody to wait for.
+            Err(_) => return Children { ended, left: false },
         }
     }
-    ended
 }
 
 fn code(status: i32) -> i32 {

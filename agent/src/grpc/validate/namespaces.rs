@@ -110,6 +110,11 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "must be HOST, or the same container as pid: /proc of others' processes cannot be mounted in a user namespace of its own",
     );
     refuse(
+        spec.wait_for_orphans && !found.pid.is_private(),
+        "spec.wait_for_orphans",
+        "needs a PRIVATE pid namespace: orphans belong to the init of whoever it is shared with",
+    );
+    refuse(
         found.user.is_private() && matches!(found.mount, Origin::Container(_)),
         "spec.namespaces.user",
         "must be that container's or HOST when mount is another container's",

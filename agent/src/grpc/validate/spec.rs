@@ -73,12 +73,21 @@ pub(in crate::grpc) fn spec(host: &Host, name: &str, spec: Option<&v1::Container
     known(v1::NetworkMode::try_from(spec.network).is_ok(), "spec.network", violations);
     room_for_init("spec.resources", spec.init(), spec.resources.as_ref(), violations);
     known(v1::InitMode::try_from(spec.init).is_ok(), "spec.init", violations);
+    orphans(spec, violations);
     violations.require(
         (0..=64).contains(&spec.stop_signal),
         "spec.stop_signal",
         "must be 1 to 64, or 0 for 15 (SIGTERM)",
     );
     duration(spec.stop_grace, "spec.stop_grace", violations);
+}
+
+fn orphans(spec: &v1::ContainerSpec, violations: &mut Violations) {
+    violations.require(
+        !spec.wait_for_orphans || spec.init() != v1::InitMode::Direct,
+        "spec.wait_for_orphans",
+        "needs INIT_MODE_INIT: where the command itself is PID 1, everything ends with it",
+    );
 }
 
 /// What is executed, with what, and as whom.
@@ -219,6 +228,7 @@ mod tests {
         labels(spec, &mut violations);
         annotations(spec, &mut violations);
         hostname(spec, &mut violations);
+        orphans(spec, &mut violations);
         if let Some(rootfs) = &spec.rootfs {
             root(&[Path::new("/var/lib/tweendeck")], rootfs, &mut violations);
         }
@@ -310,6 +320,14 @@ mod tests {
             found(all),
             ["sha256", "max_unpacked_bytes", "max_entries"].map(|field| format!("spec.rootfs.archive.{field}"))
         );
+    }
+
+    #[test]
+    fn only_an_init_waits_for_orphans() {
+        let of = |init: v1::InitMode| wrong(&v1::ContainerSpec { init: init.into(), wait_for_orphans: true, ..good() });
+        assert_eq!(of(v1::InitMode::Unspecified), Vec::<String>::new());
+        assert_eq!(of(v1::InitMode::Init), Vec::<String>::new());
+        assert_eq!(of(v1::InitMode::Direct), ["spec.wait_for_orphans"]);
     }
 
     #[test]

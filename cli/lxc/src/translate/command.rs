@@ -41,6 +41,7 @@ fn command(work: &mut Work<'_>) {
     };
     let init = if key == INIT { InitMode::Direct } else { InitMode::Init };
     work.spec.set_init(init);
+    work.spec.wait_for_orphans = matches!(work.purpose, Purpose::Execute(_));
     work.each(other, |_, _| noted(format!("counts for {purpose}")));
     work.spec.command = given.to_vec();
     let said = work.only(key);
@@ -138,6 +139,7 @@ mod tests {
         assert!(fate(&[(EXECUTE, "/a")]).contains("lxc-execute"));
         let executed = execute(&[(EXECUTE, "/a b")], &[]).unwrap().spec;
         assert_eq!((executed.command, executed.init), (vec!["/a".into(), "b".into()], InitMode::Init.into()));
+        assert!(executed.wait_for_orphans && !spec(&[]).wait_for_orphans);
         assert_eq!(execute(&[(EXECUTE, "/a b")], &["/c"]).unwrap().spec.command, ["/c"]);
         let problems = execute(&[(INIT, "/a")], &[]).unwrap_err();
         assert_eq!((problems.len(), problems[0].key.as_str()), (1, EXECUTE));

@@ -4,16 +4,23 @@ use super::verdict::{Verdict, Work, honoured, noted, refused, together, translat
 
 /// The key `lxc.mount.auto`.
 pub(super) fn apply(work: &mut Work<'_>) {
-    work.each("lxc.mount.auto", |_, value| together(value.split_whitespace().map(one)));
+    work.each("lxc.mount.auto", |work, value| {
+        let own_ids = work.namespaces.user.is_none();
+        together(value.split_whitespace().map(|word| one(word, own_ids)))
+    });
 }
 
-fn one(word: &str) -> Verdict {
+/// With ids of its own, its root owns nothing in `/sys` but its own network devices.
+fn one(word: &str, own_ids: bool) -> Verdict {
     match word {
         "proc" | "proc:mixed" => {
             honoured("/proc, of which sys, sysrq-trigger and more are read-only, and kcore and more hidden")
         }
         "sys:ro" => honoured("/sys, read-only"),
         "sys" | "sys:mixed" => translated("/sys, read-only also in devices/virtual/net"),
+        "sys:rw" if own_ids => {
+            noted("/sys is read-only; all that could be written is of the container's own network devices")
+        }
         "proc:rw" | "sys:rw" => refused(format!(
             "{word} leaves the node's kernel open to the container's root, which takes security.privileged; write {}:mixed",
             word.split(':').next().unwrap_or_default()
@@ -61,13 +68,14 @@ mod tests {
 
     #[test]
     fn what_would_open_the_node_is_refused() {
-        for wrong in ["proc:rw", "sys:rw", "cgroup:rw:force", "cgroup:force", "cgroup-full:ro:force"] {
+        assert!(fate(&[(KEY, "sys:rw")]).starts_with("Noted: /sys is read-only"));
+        for wrong in ["proc:rw", "cgroup:rw:force", "cgroup:force", "cgroup-full:ro:force"] {
             assert!(why(&[(KEY, wrong)]).contains("write"), "{wrong}");
         }
         for wrong in ["bogus", "proc:x", "cgroup:x", "cgroup:rw:force:x", "cgroup:ro:x", "cgroup:force:force"] {
             assert!(why(&[(KEY, wrong)]).contains(wrong), "{wrong}");
         }
-        let both = why(&[(KEY, "proc:rw sys:rw")]);
-        assert!(both.contains("proc:rw") && both.contains("sys:rw"));
+        let host = why(&[("lxc.rootfs.path", "overlay:/a:/b/c"), (KEY, "proc:rw sys:rw")]);
+        assert!(host.contains("proc:rw") && host.contains("sys:rw"));
     }
 }

@@ -90,6 +90,7 @@ fn bind(work: &mut Work<'_>, entry: &Entry, target: &str) -> Verdict {
             | "relative" | "private" | "rprivate" | "relatime" => {}
             "rbind" => bind.recursive = true,
             "ro" => bind.readonly = true,
+            "noexec" => bind.noexec = true,
             "slave" | "rslave" => bind.propagation = MountPropagation::Slave.into(),
             "shared" | "rshared" => {
                 return refused(format!("{option}: what a container mounts never reaches the node; write rslave"));
@@ -162,6 +163,7 @@ fn tmpfs(entry: &Entry) -> Result<TmpfsMount, String> {
                 let mode = u32::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777);
                 mount.mode = Some(mode.ok_or_else(|| format!("{option} must be permission bits, in octal digits"))?);
             }
+            _ if option == "noexec" => mount.noexec = true,
             _ if entry::says_nothing(option) => {}
             _ => return Err(entry::unknown(option)),
         }

@@ -34,6 +34,10 @@ pub(super) fn apply(work: &mut Work<'_>) {
         if let Err(why) = fits(work, kind, &source) {
             work.settle(said, refused(why));
         }
+        if kind == "pid" && source != mode(NamespaceMode::Private) {
+            // They belong to whoever is PID 1 there, as with LXC.
+            work.spec.wait_for_orphans = false;
+        }
         if kind == "net" {
             work.spec.set_network(NetworkMode::Unspecified);
         }
@@ -251,6 +255,19 @@ mod tests {
         assert!(why(&[(CLONE, "pid")]).contains("mnt"));
         assert!(why(&[(CLONE, "mnt pid"), (KEEP, "net")]).contains("excludes"));
         assert!(why(&[(CLONE, "mnt pid user"), ("lxc.rootfs.path", "overlay:/a:/b")]).contains("overlay"));
+    }
+
+    #[test]
+    fn an_init_in_a_pid_namespace_of_others_waits_for_no_orphans() {
+        for (item, waits) in [
+            (("lxc.namespace.share.pid", "web"), false),
+            ((KEEP, "pid"), false),
+            ((CLONE, "mnt"), false),
+            ((CLONE, "mnt pid"), true),
+            ((KEEP, "net"), true),
+        ] {
+            assert_eq!(execute(&[item], &["true"]).unwrap().spec.wait_for_orphans, waits, "{item:?}");
+        }
     }
 
     #[test]

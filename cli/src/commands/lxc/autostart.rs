@@ -36,6 +36,9 @@ impl Candidate {
 
 pub(super) async fn run(autostart: Autostart, context: &mut Context) -> Result<u8, Trouble> {
     let mut all = candidates(context).await?;
+    if all.is_empty() {
+        return Ok(exit::FAILED);
+    }
     all.retain(|candidate| autostart.ignore_auto || candidate.number("lxc.start.auto") == 1);
     let groups = if autostart.groups.is_empty() { vec![String::new()] } else { autostart.groups.clone() };
     let mut meant: Vec<Candidate> = Vec::new();
@@ -80,9 +83,7 @@ fn is_in(candidate: &Candidate, group: &str) -> bool {
 
 /// The lowest first, and by name where nothing else is said.
 fn ordered(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    candidates.sort_by(|a, b| {
-        (a.number("lxc.start.order"), &a.name).cmp(&(b.number("lxc.start.order"), &b.name))
-    });
+    candidates.sort_by(|a, b| (a.number("lxc.start.order"), &a.name).cmp(&(b.number("lxc.start.order"), &b.name)));
     candidates
 }
 

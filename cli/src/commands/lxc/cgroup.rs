@@ -19,7 +19,8 @@ pub(super) async fn run(
         }
         None => {
             let answer = context.call(GetCgroupValueRequest { name, key }).await?;
-            context.out.line(answer.value)?;
+            // With an empty line behind it, as LXC has it.
+            context.out.line(format!("{}\n", answer.value))?;
         }
     }
     Ok(exit::OK)

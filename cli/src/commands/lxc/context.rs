@@ -1,6 +1,9 @@
 //! What every command has: the agent, the place of containers' directories, and how to look containers up.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
 
 use tweendeck_lxc::command::Common;
 use tweendeck_proto::v1::{Container, ContainerState, ErrorReason, GetContainerRequest, ListContainersRequest};
@@ -11,6 +14,10 @@ use crate::args::Format;
 use crate::failure::Failure;
 use crate::output::Printer;
 
+/// How long a container's removal may take until it is no more waited for: its log waits for its readers.
+const REMOVAL: Duration = Duration::from_secs(15);
+/// Between two looks at that.
+const LOOK: Duration = Duration::from_millis(5);
 /// Containers that are asked for at a time.
 const PAGE: i32 = 1000;
 
@@ -36,8 +43,8 @@ impl Context {
             Some(path) => PathBuf::from(path),
             None => PathBuf::from(super::config::of_system()?.lxcpath()),
         };
-        let lxcpath = std::path::absolute(&lxcpath)
-            .map_err(|error| Trouble::said(format!("{}: {error}", lxcpath.display())))?;
+        let lxcpath =
+            std::path::absolute(&lxcpath).map_err(|error| Trouble::said(format!("{}: {error}", lxcpath.display())))?;
         Ok(Self {
             command: command.to_owned(),
             agent: Agent::new(address, None),
@@ -83,6 +90,21 @@ impl Context {
             Ok(answer) => Ok(Some(answer.container.ok_or(Failure::Incomplete("container"))?)),
             Err(failure) if failure.reason() == Some(ErrorReason::ContainerNotFound) => Ok(None),
             Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The same; of one that is about to be deleted, what is there when that is done.
+    pub(crate) async fn settled(&self, name: &str) -> Result<Option<Container>, Trouble> {
+        let begun = Instant::now();
+        loop {
+            let found = self.find(name).await?;
+            let goes = found.as_ref().is_some_and(|container| {
+                container.status.as_ref().is_some_and(|status| status.deleting) && !is_active(container)
+            });
+            if !goes || begun.elapsed() >= REMOVAL {
+                return Ok(found);
+            }
+            sleep(LOOK).await;
         }
     }
 

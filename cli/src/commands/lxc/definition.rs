@@ -21,9 +21,6 @@ use crate::failure::Failure;
 /// Where the agent keeps a configuration.
 pub(super) const ANNOTATION: &str = "lxc.config";
 
-/// What counts for a container that is made without a configuration. Not LXC's own file: that names a bridge of LXC's.
-pub(super) const DEFAULT_CONFIGURATION: &str = "/etc/tweendeck/lxc-default.conf";
-
 /// Where the kernel says whether it has these.
 const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 const SELINUX: &str = "/sys/fs/selinux/enforce";
@@ -39,8 +36,7 @@ impl Source for Files {
     fn list(&self, directory: &str) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in fs::read_dir(directory)? {
-            let path = entry?.path();
-            names.push(path.to_str().map(ToOwned::to_owned).ok_or_else(|| io::Error::other("a name is no UTF-8"))?);
+            names.push(entry?.file_name().into_string().map_err(|_| io::Error::other("a name is no UTF-8"))?);
         }
         names.sort();
         Ok(names)
@@ -74,8 +70,13 @@ pub(super) struct Said<'a> {
 impl Context {
     /// What is known of a container.
     pub(super) async fn definition(&self, name: &str) -> Result<Definition, Trouble> {
-        let container = self.find(name).await?;
-        let stored = self.stored(name, container.as_ref())?;
+        let container = self.settled(name).await?;
+        let mut stored = self.stored(name, container.as_ref())?;
+        if container.is_none() && stored.as_ref().is_some_and(goes_when_it_stops) {
+            // It has stopped, and the agent has removed what was its: so goes what is here.
+            super::trees::remove(&self.directory(name)?)?;
+            stored = None;
+        }
         Ok(Definition { container, stored })
     }
 
@@ -91,8 +92,11 @@ impl Context {
 
     /// What a container is like of which nothing is said: as the file says that the system's configuration names, else with nothing but the defaults.
     pub(super) fn default_configuration(&self) -> Result<Config, Trouble> {
-        let file = Path::new(DEFAULT_CONFIGURATION);
-        if self.is_local() && file.exists() { read(file) } else { Ok(Config::default()) }
+        let system = super::config::of_system()?;
+        match system.default_config().map(Path::new) {
+            Some(file) if self.is_local() && file.exists() => read(file),
+            Some(_) | None => Ok(Config::default()),
+        }
     }
 
     /// The configuration that counts now. Of a container that nobody knows, and of which nothing is said, an empty one.
@@ -103,7 +107,14 @@ impl Context {
         };
         let problems: Vec<_> =
             said.defines.iter().filter_map(|define| config.define(define, &Files).err()).flatten().collect();
-        if problems.is_empty() { Ok(config) } else { Err(problems.into()) }
+        if !problems.is_empty() {
+            return Err(problems.into());
+        }
+        of_the_caller(&mut config)?;
+        if self.is_local() {
+            with_fstab(&mut config)?;
+        }
+        Ok(config)
     }
 
     /// The same in the API's terms.
@@ -174,6 +185,41 @@ pub(super) fn annotation(container: &Container) -> Option<&String> {
 /// Keeps the stored configuration with the container.
 pub(super) fn annotate(spec: &mut ContainerSpec, stored: &Config) {
     spec.annotations.insert(ANNOTATION.to_owned(), stored.text());
+}
+
+fn goes_when_it_stops(config: &Config) -> bool {
+    config.one("lxc.ephemeral").is_some_and(|item| item.value == "1")
+}
+
+/// `lxc.environment = NAME` is what this program's own environment has.
+fn of_the_caller(config: &mut Config) -> Result<(), Trouble> {
+    let said: Vec<String> = config.all("lxc.environment").map(|item| item.value.clone()).collect();
+    if said.iter().all(|value| value.contains('=')) {
+        return Ok(());
+    }
+    config.define("lxc.environment=", &Files)?;
+    for value in said {
+        let pair = match std::env::var(&value) {
+            Ok(own) if !value.contains('=') => format!("{value}={own}"),
+            Ok(_) | Err(_) if value.contains('=') => value,
+            Ok(_) | Err(_) => return Err(Trouble::said(format!("lxc.environment: {value} is not set here"))),
+        };
+        config.define(&format!("lxc.environment={pair}"), &Files)?;
+    }
+    Ok(())
+}
+
+/// `lxc.mount.fstab` names a file of mounts, which come before those of `lxc.mount.entry`.
+fn with_fstab(config: &mut Config) -> Result<(), Trouble> {
+    let Some(file) = config.one("lxc.mount.fstab").map(|item| item.value.clone()) else { return Ok(()) };
+    let text = fs::read_to_string(&file).map_err(|error| Trouble::said(format!("lxc.mount.fstab: {file}: {error}")))?;
+    let of_file = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let said = config.all("lxc.mount.entry").map(|item| item.value.clone());
+    let entries: Vec<String> = of_file.map(ToOwned::to_owned).chain(said).collect();
+    config.define("lxc.mount.fstab=", &Files)?;
+    config.define("lxc.mount.entry=", &Files)?;
+    entries.iter().try_for_each(|entry| config.define(&format!("lxc.mount.entry={entry}"), &Files))?;
+    Ok(())
 }
 
 /// Makes the directories that overlayfs needs, and leaves out what is optional and not there.

@@ -24,7 +24,7 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
     let purpose = Purpose::Execute(execute.command.clone());
     let translated = context.translated(name, &config, purpose, said.file.is_some()).await?;
     let mut spec = translated.spec;
-    share(&mut spec, &execute.share)?;
+    share(&mut spec, &execute.share, context).await?;
     as_user(&mut spec, &execute);
     if !execute.daemon {
         standard_streams(&mut spec);
@@ -37,10 +37,11 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
     }
     let onlooker = Onlooker::before(context, &container).await?;
     let started = match context.begin(&container).await {
-        // The command's failure rather than ours.
         Err(trouble) if trouble.reason() == Some(ErrorReason::StartFailed) => {
             trouble.report(&context.command, name);
-            return Ok(exit::NO_CODE);
+            drop(onlooker);
+            context.settled(name).await?;
+            return Ok(if failed_before_the_command(&trouble) { exit::FAILED } else { exit::NO_CODE });
         }
         started => started?,
     };
@@ -67,4 +68,9 @@ fn standard_streams(spec: &mut ContainerSpec) {
         spec.terminal = None;
         spec.stdin = true;
     }
+}
+
+/// Whether it was not the command that could not be executed, but something before: LXC's codes tell them apart.
+fn failed_before_the_command(trouble: &Trouble) -> bool {
+    !trouble.sentence().contains("could not be started: execute: ")
 }

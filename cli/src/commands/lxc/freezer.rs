@@ -13,7 +13,12 @@ pub(super) async fn freeze(name: &str, context: &mut Context) -> Result<u8, Trou
 }
 
 pub(super) async fn unfreeze(name: &str, context: &mut Context) -> Result<u8, Trouble> {
-    let uid = running(name, context).await?;
+    // What does not run is not frozen.
+    let found = context.find(name).await?.ok_or_else(|| Trouble::said(format!("{name} doesn't exist")))?;
+    if !is_active(&found) {
+        return Ok(exit::OK);
+    }
+    let uid = found.uid;
     context.call(ThawContainerRequest { name: name.to_owned(), uid, ..Default::default() }).await?;
     Ok(exit::OK)
 }

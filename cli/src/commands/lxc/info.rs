@@ -27,8 +27,10 @@ pub(super) async fn run(info: Info, context: &mut Context) -> Result<u8, Trouble
     }
     let container = definition.container;
     let now = container.as_ref().map_or("STOPPED", state);
-    let mut lines = Lines { raw: info.no_humanize, all: Vec::new() };
-    if everything && !info.no_humanize {
+    // The value alone where one thing is asked for.
+    let one = [info.ips, info.pid, info.state].into_iter().filter(|asked| *asked).count() == 1 && !info.stats;
+    let mut lines = Lines { raw: info.no_humanize, bare: info.no_humanize && one, all: Vec::new() };
+    if everything {
         lines.add("Name", name.clone());
     }
     if everything || info.state {
@@ -53,15 +55,17 @@ fn pid(container: &Container) -> i32 {
 }
 
 struct Lines {
-    /// Numbers as they are, and nothing else where only one thing was asked.
+    /// Numbers as they are.
     raw: bool,
+    /// Without what they are.
+    bare: bool,
     all: Vec<String>,
 }
 
 impl Lines {
     fn add(&mut self, what: &str, value: String) {
         let label = format!("{what}:");
-        self.all.push(if self.raw { format!("{value}\n") } else { format!("{label:<15} {value}\n") });
+        self.all.push(if self.bare { format!("{value}\n") } else { format!("{label:<15} {value}\n") });
     }
 
     /// What the node does not count is left out.
@@ -107,7 +111,13 @@ mod tests {
 
     #[test]
     fn bytes_are_written_as_lxc_does() {
-        let cases = [(0, "0 bytes"), (1023, "1023 bytes"), (667_648, "652.00 KiB"), (1 << 20, "1.00 MiB"), (1_572_864, "1.50 MiB")];
+        let cases = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (667_648, "652.00 KiB"),
+            (1 << 20, "1.00 MiB"),
+            (1_572_864, "1.50 MiB"),
+        ];
         for (bytes, text) in cases {
             assert_eq!(human(bytes), text);
         }

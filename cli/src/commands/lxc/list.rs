@@ -50,7 +50,12 @@ pub(super) async fn run(list: List, context: &mut Context) -> Result<u8, Trouble
     rows.retain(|row| {
         let named = pattern.as_ref().is_none_or(|pattern| pattern.is_match(&row.name));
         let now = row.state();
-        let wanted = |state: &String| state == now || state == "ACTIVE" && now != "STOPPED";
+        // What is frozen counts as running, too, as LXC has it.
+        let wanted = |state: &String| match state.as_str() {
+            "ACTIVE" => now != "STOPPED",
+            "RUNNING" => ["RUNNING", "FROZEN", "FREEZING", "THAWED"].contains(&now),
+            other => other == now,
+        };
         let stated = list.states.is_empty() || list.states.iter().any(wanted);
         let grouped = list.groups.is_empty() || row.groups().iter().any(|group| list.groups.contains(group));
         named && stated && grouped && (!list.defined || row.is_kept())
@@ -105,10 +110,11 @@ async fn rows(context: &Context) -> Result<Vec<Row>, Trouble> {
     Ok(rows.collect())
 }
 
-/// One on a line, as for whoever reads it by program.
-fn names(rows: &[Row], _line: bool, context: &mut Context) -> Result<u8, Trouble> {
+/// One on a line; as wide as the widest, unless it is asked for one on a line.
+fn names(rows: &[Row], line: bool, context: &mut Context) -> Result<u8, Trouble> {
+    let width = if line { 0 } else { rows.iter().map(|row| row.name.len()).max().unwrap_or(0) };
     for row in rows {
-        context.out.line(&row.name)?;
+        context.out.line(format!("{:<width$}", row.name))?;
     }
     Ok(exit::OK)
 }

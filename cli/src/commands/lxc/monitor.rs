@@ -1,9 +1,11 @@
 //! `lxc-monitor`: each state that a container comes to, a line.
 
+use std::collections::BTreeMap;
+
 use regex::Regex;
 use tweendeck_proto::v1::watch_containers_response::Item;
 use tweendeck_proto::v1::{
-    ChangeKind, Container, ExitStatus, WatchContainersRequest, WatchContainersResponse, WatchMode,
+    ChangeKind, Container, ExitReason, ExitStatus, WatchContainersRequest, WatchContainersResponse, WatchMode,
 };
 
 use super::context::{Context, state};
@@ -47,7 +49,16 @@ pub(super) async fn run(name: &str, quit: bool, context: &mut Context) -> Result
 
 /// What was told of each container.
 #[derive(Default)]
-struct Seen(std::collections::BTreeMap<String, (String, &'static str, u32)>);
+struct Seen(BTreeMap<String, Known>);
+
+/// What was told of one.
+#[derive(Clone)]
+struct Known {
+    uid: String,
+    state: &'static str,
+    /// The attempt whose end was told.
+    ended: u32,
+}
 
 impl Seen {
     /// The lines of a change: a state that is another than the last, an end that was not told.
@@ -61,26 +72,51 @@ impl Seen {
             self.0.remove(&container.name);
             return Vec::new();
         }
-        let exit = exit_of(container);
-        let attempt = exit.map_or(0, |exit| exit.attempt);
-        let now = (container.uid.clone(), state(container), attempt);
-        let before = self.0.insert(container.name.clone(), now.clone());
-        let known = before.filter(|(uid, ..)| *uid == container.uid);
+        let known = self.0.get(&container.name).filter(|known| known.uid == container.uid).cloned();
         // What was there before this program looked is not told again.
-        let (_, was, told) = known.unwrap_or((String::new(), "STOPPED", attempt.saturating_sub(u32::from(ends(container)))));
-        let ended = exit.filter(|exit| exit.attempt > told).map(|exit| {
-            format!("'{}' exited with status [{}]", container.name, if exit.signal > 0 { 0 } else { exit.code })
-        });
-        let changed = (now.1 != was).then(|| format!("'{}' changed state to [{}]", container.name, now.1));
-        ended.into_iter().chain(changed).collect()
+        let now = state(container);
+        let brings_an_end = u32::from(["STOPPING", "ABORTING"].contains(&now));
+        let told = ended(container).saturating_sub(brings_an_end);
+        let first = Known { uid: container.uid.clone(), state: "STOPPED", ended: told };
+        let mut known = known.unwrap_or(first);
+        let mut lines = Vec::new();
+        let changed = |state: &str| format!("'{}' changed state to [{state}]", container.name);
+        if ended(container) > known.ended {
+            known.ended = ended(container);
+            lines.extend(exited(container));
+            // LXC's containers are stopping from their end on, and always for a moment.
+            if now == "STOPPED" && known.state != "STOPPING" {
+                known.state = "STOPPING";
+                lines.push(changed("STOPPING"));
+            }
+        } else if now == "STOPPING" {
+            // It has been asked to end, and has not yet.
+            return Vec::new();
+        }
+        if now != known.state {
+            if now == "STOPPED" && known.state == "ABORTING" {
+                lines.push(changed("STOPPING"));
+            }
+            known.state = now;
+            lines.push(changed(now));
+        }
+        self.0.insert(container.name.clone(), known);
+        lines
     }
+}
+
+/// The attempt whose end is known.
+fn ended(container: &Container) -> u32 {
+    exit_of(container).map_or(0, |exit| exit.attempt)
+}
+
+/// How it ended, if its command had ever begun: 0 also when a signal ended it.
+fn exited(container: &Container) -> Option<String> {
+    let exit = exit_of(container)?;
+    let code = if exit.signal > 0 { 0 } else { exit.code };
+    (exit.reason() != ExitReason::StartFailed).then(|| format!("'{}' exited with status [{code}]", container.name))
 }
 
 fn exit_of(container: &Container) -> Option<ExitStatus> {
     container.status.as_ref()?.exit
-}
-
-/// Whether this is the change that brings an end.
-fn ends(container: &Container) -> bool {
-    state(container) == "STOPPING"
 }

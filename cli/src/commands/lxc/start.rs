@@ -34,7 +34,7 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
         (Some(container), None) => container.spec.clone().unwrap_or_default(),
         (Some(_) | None, Some(_)) | (None, None) => translated.spec,
     };
-    share(&mut spec, &start.share)?;
+    share(&mut spec, &start.share, context).await?;
     let inherits = start.console.as_deref() == Some("none");
     if inherits {
         spec.terminal = None;
@@ -60,13 +60,10 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
 
 /// A start that failed, as LXC's users know it.
 fn aborted(trouble: Trouble) -> Trouble {
-    match trouble {
-        Trouble::Agent(failure) if failure.reason() == Some(ErrorReason::StartFailed) => {
-            let why = crate::refusal::sentence(&failure);
-            Trouble::said(format!("Received container state \"ABORTING\" instead of \"RUNNING\": {why}"))
-        }
-        other => other,
+    if trouble.reason() != Some(ErrorReason::StartFailed) {
+        return trouble;
     }
+    Trouble::said(format!("Received container state \"ABORTING\" instead of \"RUNNING\": {}", trouble.sentence()))
 }
 
 /// Writes the PID of its first process.

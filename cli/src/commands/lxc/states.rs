@@ -48,11 +48,16 @@ fn is_left(container: &Container) -> bool {
     created && container.spec.as_ref().is_some_and(|spec| spec.ephemeral)
 }
 
-/// Joins namespaces of other containers (`--share-net NAME`).
-pub(super) fn share(spec: &mut ContainerSpec, shared: &[(String, String)]) -> Result<(), Trouble> {
+/// Joins namespaces of other containers: of `--share-net NAME`, or the PID of its first process.
+pub(super) async fn share(
+    spec: &mut ContainerSpec,
+    shared: &[(String, String)],
+    context: &Context,
+) -> Result<(), Trouble> {
     for (kind, whose) in shared {
+        let whose = owner(whose, context).await?;
         let namespaces = spec.namespaces.get_or_insert_default();
-        let namespace = Some(Namespace { source: Some(Source::Container(whose.clone())) });
+        let namespace = Some(Namespace { source: Some(Source::Container(whose)) });
         match kind.as_str() {
             "net" => {
                 namespaces.network = namespace;
@@ -63,9 +68,21 @@ pub(super) fn share(spec: &mut ContainerSpec, shared: &[(String, String)]) -> Re
                 namespaces.uts = namespace;
                 spec.hostname.clear();
             }
-            "pid" => namespaces.pid = namespace,
+            "pid" => {
+                namespaces.pid = namespace;
+                // They belong to that container's init.
+                spec.wait_for_orphans = false;
+            }
             other => return Err(Trouble::said(format!("--share-{other}: net, ipc, uts and pid can be shared"))),
         }
     }
     Ok(())
+}
+
+/// The container that is meant by its name, or by the PID of its first process on the node.
+async fn owner(whose: &str, context: &Context) -> Result<String, Trouble> {
+    let Ok(pid) = whose.parse::<i32>() else { return Ok(whose.to_owned()) };
+    let is = |container: &Container| container.status.as_ref().is_some_and(|status| status.pid == pid);
+    let found = context.all().await?.into_iter().find(is);
+    found.map(|container| container.name).ok_or_else(|| Trouble::said(format!("no container has the PID {pid}")))
 }

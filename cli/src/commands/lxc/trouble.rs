@@ -38,6 +38,15 @@ impl Trouble {
         }
     }
 
+    /// It in one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        match self {
+            Self::Agent(failure) => refusal::sentence(failure),
+            Self::Said(text, _) => text.clone(),
+            Self::Refused(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        }
+    }
+
     /// With which code the command ends.
     pub(crate) fn code(&self) -> u8 {
         match self {
@@ -49,7 +58,11 @@ impl Trouble {
     /// Says it on standard error.
     pub(crate) fn report(&self, command: &str, name: &str) {
         match self {
-            Self::Agent(failure) => refusal::lines(failure).iter().for_each(|line| say(command, name, line)),
+            // Hints are about tween's own command line.
+            Self::Agent(failure) => {
+                let lines = refusal::lines(failure);
+                lines.iter().filter(|line| !line.starts_with("hint: ")).for_each(|line| say(command, name, line));
+            }
             Self::Said(text, _) => say(command, name, text),
             Self::Refused(problems) => problems.iter().for_each(|problem| say(command, name, &problem.to_string())),
         }

@@ -7,7 +7,7 @@ pub(crate) struct Kind<'a> {
     /// A stable name, for `--only` and the JSON.
     pub(crate) id: &'static str,
     /// What is timed.
-    pub(crate) what: &'static str,
+    pub(crate) what: String,
     /// Does it once, the number of the turn given, and says how long it took.
     pub(crate) run: Box<dyn FnMut(usize) -> Duration + 'a>,
     /// What counted.
@@ -15,8 +15,8 @@ pub(crate) struct Kind<'a> {
 }
 
 impl<'a> Kind<'a> {
-    pub(crate) fn new(id: &'static str, what: &'static str, run: impl FnMut(usize) -> Duration + 'a) -> Self {
-        Self { id, what, run: Box::new(run), samples: Vec::new() }
+    pub(crate) fn new(id: &'static str, what: impl Into<String>, run: impl FnMut(usize) -> Duration + 'a) -> Self {
+        Self { id, what: what.into(), run: Box::new(run), samples: Vec::new() }
     }
 
     /// The value that this many of a thousand samples do not exceed, milliseconds.

@@ -11,6 +11,7 @@
 
 mod apart;
 mod floor;
+mod front;
 mod kind;
 mod memory;
 mod options;
@@ -36,6 +37,7 @@ fn main() {
     let mut kinds = vec![floor::spawn(), floor::container(&place)];
     kinds.extend(ours.kinds());
     kinds.extend(peers::kinds(&place));
+    kinds.extend(front::kinds(&ours, &place));
     kinds.retain(|kind| options.wants(kind.id));
     take_turns(&mut kinds, &options);
     report::print(&kinds);

@@ -28,7 +28,7 @@ pub(crate) fn kinds(place: &Place) -> Vec<Kind<'_>> {
     kinds
 }
 
-fn installed(name: &str) -> bool {
+pub(crate) fn installed(name: &str) -> bool {
     let found = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     if !found {
         println!("{name} is not installed, so it is not compared with");
@@ -49,7 +49,7 @@ fn oci_run(name: &str, state: &Path, bundle: &Path, turn: usize) -> Command {
     command
 }
 
-fn lxc_configuration(place: &Place) -> PathBuf {
+pub(crate) fn lxc_configuration(place: &Place) -> PathBuf {
     let path = place.on_disk().join("lxc.conf");
     let limits = match place.hierarchies.version() {
         Version::V2 => [

@@ -101,14 +101,16 @@ done"#,
     same("config/path", r#"quiet lxc-config lxc.lxcpath"#, "rc=0"),
     same("config/unknown", r#"quiet lxc-config lxc.nosuch"#, "rc=1"),
     same("config/not-set", r#"rc lxc-config lxc.cgroup.use"#, "lxc.cgroup.use is not set.\nrc=0"),
-    same("config/nothing", r#"quiet lxc-config"#, "rc=0"),
-    same(
+    differs("config/nothing", r#"quiet lxc-config"#, "rc=0", "rc=1", "what asks for nothing is refused"),
+    differs(
         "update-config/old-names",
         r#"printf 'lxc.utsname = old\nlxc.tty = 4\nlxc.rootfs = /some/root\nlxc.network.type = veth\nlxc.network.link = br0\nlxc.network.type = empty\nlxc.aa_profile = unconfined\n' >$W/old
 quiet lxc-update-config -c $W/old
 cat $W/old
 ls $W | grep ^old"#,
         "rc=0\nlxc.uts.name = old\nlxc.tty.max = 4\nlxc.rootfs.path = dir:/some/root\nlxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.1.type = empty\nlxc.apparmor.profile = unconfined\nold\nold.backup",
+        "rc=0\nlxc.uts.name = old\nlxc.tty.max = 4\nlxc.rootfs.path = /some/root\nlxc.net.0.type = veth\nlxc.net.0.link = br0\nlxc.net.1.type = empty\nlxc.apparmor.profile = unconfined\nold\nold.backup",
+        "a path without a prefix is a directory anyway",
     ),
     same(
         "update-config/new-names",

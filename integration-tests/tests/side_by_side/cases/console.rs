@@ -28,25 +28,25 @@ quiet lxc-console $P -n $N -t 1"#,
     same(
         "device/added",
         r#"up $N $BASIC
-quiet lxc-device $P -n $N add /dev/full
-lxc-attach $P -n $N -- /bin/stat -c %t:%T /dev/full"#,
-        "rc=0\n1:7",
+quiet lxc-device $P -n $N add /dev/kmsg
+lxc-attach $P -n $N -- /bin/stat -c %t:%T /dev/kmsg"#,
+        "rc=0\n1:b",
     ),
     differs(
         "device/added-elsewhere",
         r#"up $N $BASIC
-quiet lxc-device $P -n $N add /dev/full /dev/other
+quiet lxc-device $P -n $N add /dev/kmsg /dev/other
 lxc-attach $P -n $N -- /bin/stat -c %t:%T /dev/other 2>/dev/null"#,
         "rc=1",
-        "rc=0\n1:7",
+        "rc=0\n1:b",
         "a device gets the name that is asked for",
     ),
     same(
         "device/taken-away",
         r#"up $N $BASIC
-quiet lxc-device $P -n $N add /dev/full
-quiet lxc-device $P -n $N del /dev/full
-lxc-attach $P -n $N -- /bin/ls /dev/full >/dev/null 2>&1 || echo gone"#,
+quiet lxc-device $P -n $N add /dev/kmsg
+quiet lxc-device $P -n $N del /dev/kmsg
+lxc-attach $P -n $N -- /bin/ls /dev/kmsg >/dev/null 2>&1 || echo gone"#,
         "rc=0\nrc=0\ngone",
     ),
     same(

@@ -75,7 +75,7 @@ quiet lxc-info $P -n $N
 lxc-ls $P -1"#,
         "rc=0\nrc=1",
     ),
-    same(
+    differs(
         "execute/seen-while-it-runs",
         r#"lxc-execute $P -n $N -f $BASIC -- /bin/sleep 100 &
 becomes $N RUNNING
@@ -85,6 +85,8 @@ wait $!
 echo rc=$?
 lxc-ls $P -1"#,
         "the-container\nrc=1",
+        "the-container\nrc=137",
+        "the code says that a signal ended the command",
     ),
     same(
         "execute/stored-container-stays",

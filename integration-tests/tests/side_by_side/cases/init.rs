@@ -1,6 +1,6 @@
 //! The init of `lxc-execute`, the signals that it passes on, and the orphans that it waits for.
 
-use crate::case::{Case, same};
+use crate::case::{Case, differs, same};
 
 pub(crate) const CASES: &[Case] = &[
     same(
@@ -77,7 +77,7 @@ wait $!
 echo rc=$?"#,
         "got USR1\nrc=5",
     ),
-    same(
+    differs(
         "execute/killed-with-its-command",
         r#"lxc-execute $P -n $N -f $BASIC -- /bin/sleep 100 &
 becomes $N RUNNING
@@ -85,9 +85,12 @@ init=$(lxc-info $P -n $N -pH)
 kill -KILL $!
 wait $!
 echo rc=$?
-poll test ! -e /proc/$init
-echo gone"#,
-        "rc=137\ngone",
+has_gone() { [ ! -e /proc/$init ]; }
+poll has_gone
+echo asked"#,
+        "rc=137\nasked",
+        "rc=137\nnever: has_gone\nasked",
+        "a container outlives whoever looks on; lxc-stop ends it",
     ),
     same(
         "start/command-is-process-1",

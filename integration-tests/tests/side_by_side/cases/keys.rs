@@ -15,10 +15,12 @@ pub(crate) const CASES: &[Case] = &[
         "of its own",
         "a container is never taken for its host",
     ),
-    same(
+    differs(
         "execute/environment",
         r#"WHO=caller lxc-execute $P -n $N -f $(conf $BASIC 'lxc.environment = A=1' 'lxc.environment = B=two words') -- /bin/env | grep -v -e ^SHLVL= -e ^PWD= -e ^PATH= | sort"#,
         "A=1\nB=two words\ncontainer=lxc",
+        "A=1\nB=two words\nHOME=/root\ncontainer=lxc",
+        "a command knows its home directory",
     ),
     same(
         "execute/environment-of-the-caller",
@@ -141,28 +143,34 @@ lxc-execute $P -n $N -f $(conf $BASIC "lxc.mount.fstab = $W/fstab") -- /bin/cat 
 echo rc=$?"#,
         "rc=1",
     ),
-    same(
+    differs(
         "execute/hook-before-the-start",
         r#"printf '#!/bin/sh\necho "$LXC_NAME $3 $2" >%s/hook\n' $W >$W/hook.sh
 chmod 755 $W/hook.sh
 rc lxc-execute $P -n $N -f $(conf $BASIC "lxc.hook.pre-start = $W/hook.sh") -- /bin/true
 cat $W/hook"#,
         "rc=0\nthe-container pre-start lxc",
+        "rc=1",
+        "the node runs programs of its hooks.directory only, and this one has none",
     ),
     same(
         "execute/hook-before-the-start-fails",
         r#"quiet lxc-execute $P -n $N -f $(conf $BASIC 'lxc.hook.pre-start = /bin/false') -- /bin/true"#,
         "rc=1",
     ),
-    same(
+    differs(
         "execute/hook-after-the-end-fails",
         r#"quiet lxc-execute $P -n $N -f $(conf $BASIC 'lxc.hook.post-stop = /bin/false') -- /bin/sh -c 'exit 3'"#,
         "rc=3",
+        "rc=1",
+        "the node runs programs of its hooks.directory only, and this one has none",
     ),
-    same(
+    differs(
         "execute/files-of-the-host",
         r#"lxc-execute $P -n $N -f $HOST -- /bin/sh -c 'echo pid=$$; [ -e $0 ] && echo there' $BASIC"#,
         "pid=2\nthere",
+        "pid=2",
+        "/tmp is the container's own",
     ),
     same(
         "execute/root-is-missing",
@@ -174,10 +182,12 @@ cat $W/hook"#,
         r#"lxc-execute $P -n $N -f $(conf $BASIC 'lxc.cgroup.pids.max = 4') -- /bin/sh -c 'echo begins; for i in 1 2 3 4 5 6; do sleep 0.2 & done; wait; echo all' 2>/dev/null"#,
         "begins",
     ),
-    same(
+    differs(
         "execute/devices-are-denied",
         r#"lxc-execute $P -n $N -f $(conf $BASIC 'lxc.cgroup.devices.deny = a' 'lxc.cgroup.devices.allow = c 1:3 rwm') -- /bin/sh -c 'cat /dev/null; head -c1 /dev/zero' >/dev/null 2>&1
 echo rc=$?"#,
         "rc=1",
+        "rc=0",
+        "null, zero, full, random, urandom, tty and pseudo-terminals are every container's",
     ),
 ];

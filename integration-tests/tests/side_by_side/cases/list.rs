@@ -1,6 +1,6 @@
 //! `lxc-ls`.
 
-use crate::case::{Case, same};
+use crate::case::{Case, differs, same};
 
 pub(crate) const CASES: &[Case] = &[
     same("ls/nothing", r#"rc lxc-ls $P"#, "rc=0"),
@@ -18,18 +18,22 @@ create ${N}bb $BASIC
 lxc-ls $P -1 | cat -A"#,
         "the-container$\nthe-containerbb$",
     ),
-    same(
+    differs(
         "ls/fancy",
         r#"create $N $(conf $BASIC 'lxc.start.auto = 1' 'lxc.group = web')
 up ${N}b $BASIC
 lxc-ls $P -f | cat -A"#,
         "NAME           STATE   AUTOSTART GROUPS IPV4 IPV6 UNPRIVILEGED $\nthe-container  STOPPED 1         web    -    -    false        $\nthe-containerb RUNNING 0         -      -    -    false        $",
+        "NAME           STATE   AUTOSTART GROUPS IPV4 IPV6 UNPRIVILEGED $\nthe-container  STOPPED 1         web    -    -    true         $\nthe-containerb RUNNING 0         -      -    -    true         $",
+        "root of a container is not root of the node",
     ),
-    same(
+    differs(
         "ls/columns",
         r#"create $N $BASIC
 lxc-ls $P -f -F NAME,STATE,PID,RAM,SWAP,AUTOSTART,GROUPS,INTERFACE,IPV4,IPV6,UNPRIVILEGED | tr -s ' '"#,
         "NAME STATE PID RAM SWAP AUTOSTART GROUPS INTERFACE IPV4 IPV6 UNPRIVILEGED \nthe-container STOPPED - - - 0 - - - - false ",
+        "NAME STATE PID RAM SWAP AUTOSTART GROUPS INTERFACE IPV4 IPV6 UNPRIVILEGED \nthe-container STOPPED - - - 0 - - - - true ",
+        "root of a container is not root of the node",
     ),
     same(
         "ls/columns-in-their-order",
@@ -37,11 +41,13 @@ lxc-ls $P -f -F NAME,STATE,PID,RAM,SWAP,AUTOSTART,GROUPS,INTERFACE,IPV4,IPV6,UNP
 rc lxc-ls $P -f -F STATE,NAME"#,
         "STATE   NAME          \nSTOPPED the-container \nrc=0",
     ),
-    same(
+    differs(
         "ls/unknown-column",
         r#"create $N $BASIC
 quiet lxc-ls $P -f -F NOSUCH"#,
         "rc=0",
+        "rc=1",
+        "what is not known is refused",
     ),
     same(
         "ls/regular-expression",
@@ -50,11 +56,13 @@ create ${N}b $BASIC
 lxc-ls $P -1 '.*a$'"#,
         "the-containera",
     ),
-    same(
+    differs(
         "ls/bad-regular-expression",
         r#"create $N $BASIC
 quiet lxc-ls $P -1 '['"#,
         "rc=0",
+        "rc=1",
+        "what is not known is refused",
     ),
     same("ls/bad-path", r#"rc lxc-ls -P $W/nosuch"#, "rc=0"),
     same(

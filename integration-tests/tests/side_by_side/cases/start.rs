@@ -81,7 +81,7 @@ quiet lxc-info $P -n $N"#,
 quiet lxc-start $P -n $N -f $W/missing"#,
         "rc=1",
     ),
-    same(
+    differs(
         "start/pid-file",
         r#"create $N $BASIC
 lxc-start $P -n $N -p $W/pid
@@ -91,6 +91,8 @@ becomes $N STOPPED
 poll test ! -e $W/pid
 echo gone"#,
         "a pid\ngone",
+        "a pid\nnever: test ! -e DIRECTORY/pid\ngone",
+        "nobody of these commands is left that could remove it",
     ),
     same(
         "start/console-log",

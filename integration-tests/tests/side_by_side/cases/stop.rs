@@ -86,7 +86,7 @@ state $N"#,
     same(
         "stop/restart",
         r#"create $N $(conf $BASIC 'lxc.signal.reboot = SIGUSR1')
-lxc-start $P -n $N -- /bin/sh -c 'trap "reboot -f" USR1; echo >>/tmp/starts; while :; do sleep 0.1; done'
+lxc-start $P -n $N -- /bin/sh -c 'trap "reboot -f" USR1; trap "exit 0" PWR; echo >>/tmp/starts; while :; do sleep 0.1; done'
 poll test -s $ROOTFS/tmp/starts
 quiet lxc-stop $P -n $N -r
 twice() { [ "$(wc -l <$ROOTFS/tmp/starts)" = 2 ]; }

@@ -1,7 +1,7 @@
 //! The container, as its supervisor keeps it: from the clone to the exit record.
 
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::SuperviseError;
@@ -12,17 +12,18 @@ use super::exec::{Around, Execs};
 use super::freezer::FreezerWatch;
 use super::incidents::IncidentWatch;
 use super::output::Output;
+use super::signals::{SIGKILL, member, send};
 use super::start::Parts;
 use crate::bundle::{Paths, Plan};
 use crate::cgroup::Freezer;
-use crate::control::{Phase, Request, Scope, Status};
+use crate::control::{Phase, Request, Status};
+use crate::exit::Outcome;
 use crate::incident::Incidents;
 use crate::log::LogStats;
 use crate::process::channel::{Heard, StartFailure, Word};
 use crate::process::say::say;
 use crate::sys;
 
-pub(super) const SIGKILL: i32 = 9;
 /// Taken from a pipe at a time: more than one holds by default (pipe(7)). From this size on memory is mapped (mallopt(3), `M_MMAP_THRESHOLD`), so that of a buffer that is
 /// never filled there is never more than was needed.
 const CHUNK: usize = 128 << 10;
@@ -36,11 +37,13 @@ pub(super) struct Container {
     pub(super) events: Events,
     pub(super) output: Output,
     pub(super) buffer: Vec<u8>,
-    /// The main process, once it runs.
-    main: Option<OwnedFd>,
+    /// The main process, while it runs.
+    pub(super) main: Option<OwnedFd>,
     pub(super) started: Option<Instant>,
-    /// How main ended, if init could still say so.
+    /// How main ended, if init could still say so before it did.
     pub(super) ended: Option<i32>,
+    /// How main ended, if others were left that init waits for.
+    pub(super) main_outcome: Option<Outcome>,
     pub(super) failure: Option<StartFailure>,
     /// Somebody asked us to SIGKILL it, so a SIGKILL is not the OOM killer's.
     pub(super) asked_to_kill: bool,
@@ -82,6 +85,7 @@ impl Container {
             main: None,
             started: None,
             ended: None,
+            main_outcome: None,
             failure: None,
             asked_to_kill: false,
             incidents: IncidentWatch::default(),
@@ -217,45 +221,6 @@ impl Container {
         }
     }
 
-    fn signal(&mut self, signal: i32, scope: Scope, parts: &Parts) -> Result<(), String> {
-        if !(1..=64).contains(&signal) {
-            return Err(format!("{signal} is no signal"));
-        }
-        if self.main.is_none() {
-            self.main = self.status.main_pid.and_then(|pid| member(pid, parts));
-        }
-        let sent = match (scope, &self.main) {
-            // PID 1's death is the death of its whole PID namespace (pid_namespaces(7)), fork bombs included.
-            (Scope::All, _) if signal == SIGKILL && parts.own_pids => send(&parts.init, signal),
-            (Scope::All, main) if signal == SIGKILL => {
-                // Until it has entered its cgroup, the first process is not among those in it.
-                if main.is_none() {
-                    let _ = send(&parts.init, signal);
-                }
-                parts.cgroup.kill_once().map_err(|error| error.to_string())
-            }
-            (Scope::All, _) => self.signal_all(signal, parts),
-            (Scope::Main, Some(main)) => send(main, signal),
-            (Scope::Main, None) if signal == SIGKILL => send(&parts.init, signal),
-            (Scope::Main, None) => Err("it does not run yet".to_owned()),
-        };
-        if signal == SIGKILL && sent.is_ok() {
-            self.asked_to_kill = true;
-            self.let_die(scope == Scope::All || self.main.is_none(), parts);
-        }
-        sent
-    }
-
-    fn signal_all(&self, signal: i32, parts: &Parts) -> Result<(), String> {
-        let pids = parts.cgroup.processes().map_err(|error| error.to_string())?;
-        let others = |pid: &i32| *pid > 0 && (*pid != parts.init_pid || self.status.main_pid == Some(*pid));
-        for pid in pids.into_iter().filter(others) {
-            // One that has gone needs no signal.
-            let _ = member(pid, parts).map(|process| send(&process, signal));
-        }
-        Ok(())
-    }
-
     pub(super) fn hear(&mut self, parts: &Parts) {
         loop {
             match parts.ends.word() {
@@ -265,6 +230,7 @@ impl Container {
                     self.main = member(pid, parts);
                 }
                 Ok(Heard::Word(Word::Ended { status })) => self.ended = Some(status),
+                Ok(Heard::Word(Word::MainEnded { status })) => self.main_ended(status),
                 Ok(Heard::Word(Word::Unfit { errno })) => {
                     let error = io::Error::from_raw_os_error(errno);
                     self.failure = Some(StartFailure::new("give up the rights of PID 1", "", &error));
@@ -296,7 +262,7 @@ impl Container {
         self.hear(parts);
         match parts.ends.failure() {
             Ok(Some(failure)) => self.failure = Some(failure),
-            Ok(None) if self.status.main_pid.is_some() => {
+            Ok(None) if self.status.main_pid.is_some() || self.main_outcome.is_some() => {
                 self.started = Some(Instant::now());
                 self.status.phase = Phase::Running;
                 self.status.started_unix_ms = Some(now_ms());
@@ -307,18 +273,6 @@ impl Container {
             Err(error) => self.failure = Some(StartFailure::new("read what went wrong", "", &error)),
         }
     }
-}
-
-/// A process of the container, if it is still one. The descriptor holds on to the process, so that the second look is at the same one.
-fn member(pid: i32, parts: &Parts) -> Option<OwnedFd> {
-    sys::pidfd_open(pid).ok().filter(|_| parts.cgroup.has(pid))
-}
-
-fn send(process: &OwnedFd, signal: i32) -> Result<(), String> {
-    sys::pidfd_send_signal(process.as_fd(), signal).map_err(|error| match error.raw_os_error() {
-        Some(libc::ESRCH) => "it has just ended".to_owned(),
-        _ => error.to_string(),
-    })
 }
 
 pub(super) fn now_ms() -> u64 {

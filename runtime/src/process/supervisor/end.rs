@@ -3,8 +3,9 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::container::{Container, SIGKILL, now_ms};
+use super::container::{Container, now_ms};
 use super::exec::Execs;
+use super::signals::SIGKILL;
 use super::start::Parts;
 use crate::bundle::Paths;
 use crate::cgroup::{Cgroup, Totals};
@@ -80,14 +81,37 @@ impl Container {
             };
             return start_failed(&StartFailure { stage: "start".to_owned(), message, errno: None });
         }
+        if let Some(outcome) = &self.main_outcome {
+            return outcome.clone();
+        }
         // Main's own end, as init saw it; if init did not live to say it, what ended init ended main.
-        let status = self.ended.unwrap_or(init);
+        self.outcome_of_main(self.ended.unwrap_or(init))
+    }
+
+    /// Main has ended just now, or with everything else.
+    fn outcome_of_main(&self, status: i32) -> Outcome {
         if libc::WIFEXITED(status) {
             return Outcome::Exited { code: libc::WEXITSTATUS(status) };
         }
         let signal = libc::WTERMSIG(status);
         let oom = signal == SIGKILL && self.incidents.just_killed() && !self.asked_to_kill;
         Outcome::Signaled { signal, oom }
+    }
+
+    /// Main has ended, and init waits for the others.
+    pub(super) fn main_ended(&mut self, status: i32) {
+        // Whether it was a victim of the OOM killer's cannot be seen later.
+        self.look_for_oom_kills();
+        self.main_outcome = Some(self.outcome_of_main(status));
+        self.main = None;
+        // A SIGKILL for main is not for the others.
+        self.asked_to_kill = false;
+        // Its PID may be another's soon.
+        self.status.main_pid = None;
+        // Otherwise that it has begun is still to be told.
+        if self.status.phase == Phase::Running {
+            self.clients.tell(&self.status);
+        }
     }
 
     /// A start that did not come as far as a process.

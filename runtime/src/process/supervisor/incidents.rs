@@ -189,7 +189,8 @@ impl Container {
         self.look_for_oom_kills();
     }
 
-    fn look_for_oom_kills(&mut self) {
+    /// Takes the counter of OOM kills, and what the kernel says of the last.
+    pub(super) fn look_for_oom_kills(&mut self) {
         self.incidents.looked = Some(Instant::now());
         let counted = self.incidents.watched.as_ref().and_then(|watched| watched.cgroup.oom_kills().ok());
         let kills = counted.unwrap_or(self.status.oom_kills);

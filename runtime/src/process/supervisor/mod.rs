@@ -15,6 +15,7 @@ mod incidents;
 mod oom;
 mod output;
 mod outside;
+mod signals;
 mod start;
 
 use std::ffi::CStr;

@@ -12,7 +12,7 @@ use super::container::Container;
 use super::incidents::Watched;
 use super::output::{self, Pipes};
 use super::{first, outside};
-use crate::bundle::{Plan, Rootfs};
+use crate::bundle::{InitMode, Plan, Rootfs};
 use crate::cgroup::{self, Cgroup, CgroupError, Controller, Effective, Hierarchies, Home, Part, Resources, entrance};
 use crate::namespaces::ids::Ids;
 use crate::namespaces::join::Joined;
@@ -215,6 +215,10 @@ fn namespaces(plan: &Plan, hierarchies: &Hierarchies) -> Result<(Namespaces, Joi
             "read the namespaces",
             "the host's root goes with the host's mnt namespace, and no other root does",
         ));
+    }
+    if plan.mode == InitMode::WaitingInit && !namespaces.is_new(LinuxNamespaceType::Pid) {
+        // It would signal everybody who is in there.
+        return Err(refusal("read the namespaces", "an init that waits for orphans needs a pid namespace of its own"));
     }
     let joined = Joined::open(&namespaces, &plan.peers, hierarchies)
         .map_err(|(subject, error)| StartFailure::new("join the namespaces of", &subject, &error))?;

@@ -33,7 +33,7 @@ fn a_bind_is_a_bind() {
 #[test]
 fn a_tmpfs_has_a_size_and_a_mode() {
     let source = |line| mounted(line).source;
-    let tmpfs = |size_bytes, mode| Some(Source::Tmpfs(TmpfsMount { size_bytes, mode }));
+    let tmpfs = |size_bytes, mode| Some(Source::Tmpfs(TmpfsMount { size_bytes, mode, noexec: false }));
     assert_eq!(source("tmpfs tmp tmpfs nosuid,nodev,size=64M,mode=0755 0 0"), tmpfs(Some(64 << 20), Some(0o755)));
     assert_eq!(source("none run tmpfs defaults"), tmpfs(None, None));
     for wrong in ["size=50%", "size=0", "mode=9", "mode=10000", "nr_inodes=5", "ro"] {
@@ -100,7 +100,7 @@ fn what_cannot_be_mounted_is_refused_or_left_out_if_optional() {
         "a b none bind",
         "a b none bind,relative",
         "/a/../b c none bind",
-        "/a b none bind,noexec",
+        "/a b none bind,noatime",
         "/a b none bind,shared",
         "/dev/sda1 mnt ext4 defaults",
         "proc a/proc proc defaults",
