@@ -124,7 +124,10 @@ mod tests {
     fn without_a_word_defaults_count() {
         let system = parse("lxc.conf", "\n# lxc.lxcpath = /x\n").unwrap();
         assert_eq!(system, System::default());
-        assert_eq!((system.lxcpath(), system.default_config()), ("/var/lib/lxc", Some("/etc/tweendeck/lxc-default.conf")));
+        assert_eq!(
+            (system.lxcpath(), system.default_config()),
+            ("/var/lib/lxc", Some("/etc/tweendeck/lxc-default.conf"))
+        );
         let shown: Vec<String> = items().filter_map(|item| system.show(item)).collect();
         let expected = [
             "/etc/tweendeck/lxc-default.conf",
