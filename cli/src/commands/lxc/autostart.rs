@@ -10,7 +10,7 @@ use tweendeck_proto::v1::Container;
 
 use super::context::{Context, is_active};
 use super::trouble::Trouble;
-use super::{list, stop};
+use super::{console_log, hooks, list, stop};
 use crate::exit;
 
 /// A container that may be meant.
@@ -115,5 +115,9 @@ async fn one(candidate: &Candidate, autostart: &Autostart, context: &Context) ->
     let definition = context.definition(&candidate.name).await?;
     let translated = context.translated(&candidate.name, &candidate.config, Purpose::Start(Vec::new()), false).await?;
     let container = context.prepare(&candidate.name, &definition, translated.spec).await?;
-    context.begin(&container).await.map(drop)
+    if let Some(file) = &translated.extras.console_logfile {
+        console_log::begin(context, &container, file)?;
+    }
+    let started = context.begin(&container).await?;
+    hooks::after_start(context, &translated.extras.start_host, &started).await
 }

@@ -54,7 +54,9 @@ pub(super) fn update_file(file: &str, context: &mut Context) -> Result<u8, Troub
 /// What each setting of a file became, and what is asked of the agent.
 pub(super) async fn explain(file: &str, context: &mut Context) -> Result<u8, Trouble> {
     let config = Config::read(&Files, file)?;
+    let config = context.completed(&config)?;
     let node = context.node("container", &config).await?;
+    config.notes().iter().for_each(|note| context.say("", &note.to_string()));
     match translate(&config, &node, &Purpose::Create) {
         Ok(translated) => {
             for note in &translated.notes {

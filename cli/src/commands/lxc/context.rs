@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use tweendeck_lxc::command::Common;
 use tweendeck_proto::v1::{Container, ContainerState, ErrorReason, GetContainerRequest, ListContainersRequest};
 
-use super::trouble::{Trouble, say};
+use super::trouble::{Trouble, log_to, say};
 use crate::agent::{Address, Agent, Call, DEFAULT_ADDRESS};
 use crate::args::Format;
 use crate::failure::Failure;
@@ -33,6 +33,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(command: &str, common: Common, host: Option<Address>) -> Result<Self, Trouble> {
+        if let Some(file) = &common.logfile {
+            log_to(file)?;
+        }
         let said = common.host.clone().or_else(|| std::env::var("TWEEN_HOST").ok());
         let address = match (&said, host) {
             (Some(said), _) => said.parse().map_err(|why| Trouble::said(format!("the address {said:?} {why}")))?,

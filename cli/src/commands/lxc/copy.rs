@@ -10,7 +10,7 @@ use tweendeck_lxc::translate::Purpose;
 use tweendeck_proto::v1::{DeleteContainerRequest, OverlayRootfs, RootFilesystem, root_filesystem};
 
 use super::context::{Context, is_active};
-use super::definition::{Definition, Files, annotate};
+use super::definition::{Definition, Files, annotate, mark};
 use super::roots::{Root, is_own};
 use super::stay::Onlooker;
 use super::templates::say;
@@ -41,8 +41,12 @@ pub(super) async fn run(copy: Copy, context: &mut Context) -> Result<u8, Trouble
     Box::pin(duplicate(&copy, &config, &new, context)).await?;
     if copy.ephemeral {
         let container = context.find(&new).await?.ok_or_else(|| Trouble::said("it has gone meanwhile"))?;
-        context.begin(&container).await?;
+        let onlooker = if copy.foreground { Some(Onlooker::before(context, &container).await?) } else { None };
+        let started = context.begin(&container).await?;
         context.out.line(format!("Created {new} as clone of {}", copy.name))?;
+        if let Some(onlooker) = onlooker {
+            onlooker.stay(context, &started).await?;
+        }
     }
     Ok(exit::OK)
 }
@@ -57,6 +61,10 @@ fn refuse(copy: &Copy, context: &Context) -> Result<(), Trouble> {
     if let Some(backing) = copy.backing.as_deref().filter(|backing| !["dir", "overlay", "overlayfs"].contains(backing))
     {
         return Err(Trouble::said(format!("-B {backing}: copies are directories (dir) or layers (overlay)")));
+    }
+    if copy.config.is_some() && !copy.ephemeral || copy.keep_data && (copy.config.is_some() || !copy.command.is_empty())
+    {
+        return Err(Trouble::said("-f and a command are for a copy that goes when it stops (-e without -D)"));
     }
     if !copy.mounts.is_empty() {
         return Err(Trouble::said("-m: name mounts in the configuration (lxc.mount.entry), or with -f"));
@@ -153,6 +161,7 @@ async fn begin(new: &str, context: &Context) -> Result<PathBuf, Trouble> {
         .mode(0o770)
         .create(&directory)
         .map_err(|error| Trouble::said(format!("make {}: {error}", directory.display())))?;
+    mark(&directory)?;
     Ok(directory)
 }
 
@@ -178,8 +187,14 @@ async fn finish(of: &str, new: &str, directory: &Path, config: &Config, context:
     annotate(&mut spec, config);
     create::write(&directory.join("config"), &config.text())
         .map_err(|error| Trouble::said(format!("write its configuration: {error}")))?;
-    context.establish(new, None, spec).await?;
-    hooks::run(context, "clone", &translated.extras.clone, &[("LXC_SRC_NAME", of.to_owned())]).await
+    let made = context.establish(new, None, spec).await?;
+    let hooked = hooks::run(context, "clone", &translated.extras.clone, &[("LXC_SRC_NAME", of.to_owned())]).await;
+    if hooked.is_err() {
+        // The copy has failed: the agent forgets it, too.
+        let (name, uid) = (new.to_owned(), made.uid);
+        context.call(DeleteContainerRequest { name, uid, allow_missing: true, ..Default::default() }).await?;
+    }
+    hooked
 }
 
 /// Another name: the directory is renamed, and the agent knows it by the new name only.

@@ -10,7 +10,7 @@ use tweendeck_lxc::config::Config;
 use tweendeck_lxc::translate::Purpose;
 
 use super::context::Context;
-use super::definition::{Said, annotate};
+use super::definition::{Said, annotate, mark};
 use super::templates::{self, Template};
 use super::trouble::Trouble;
 use crate::exit;
@@ -32,7 +32,7 @@ pub(super) async fn run(create: Create, context: &mut Context) -> Result<u8, Tro
     if context.is_local() {
         make(&directory).map_err(|error| Trouble::said(format!("make {}: {error}", directory.display())))?;
     }
-    let made = Box::pin(define(context, name, &template, config, said.file.is_some())).await;
+    let made = Box::pin(define(context, &create, &template, config)).await;
     if made.is_err() && context.is_local() {
         // Nothing of it was there before.
         let _ = super::destroy::remove(&directory);
@@ -41,15 +41,15 @@ pub(super) async fn run(create: Create, context: &mut Context) -> Result<u8, Tro
 }
 
 /// Makes the root, has the agent know the container, and leaves its configuration where people edit it.
-async fn define(
-    context: &Context,
-    name: &str,
-    template: &Template,
-    mut config: Config,
-    aloud: bool,
-) -> Result<(), Trouble> {
+async fn define(context: &Context, create: &Create, template: &Template, mut config: Config) -> Result<(), Trouble> {
+    let (name, aloud) = (create.name.as_str(), create.config.is_some());
+    let asked = create.directory.as_ref().map(std::path::absolute).transpose();
+    let asked = asked.map_err(|error| Trouble::said(format!("--dir: {error}")))?;
     let directory = context.directory(name)?;
-    templates::make(template, name, &directory, &mut config).await?;
+    if context.is_local() {
+        mark(&directory)?;
+    }
+    templates::make(template, name, &directory, asked.as_deref(), &mut config).await?;
     let translated = context.translated(name, &config, Purpose::Create, aloud).await?;
     let mut spec = translated.spec;
     annotate(&mut spec, &config);

@@ -11,7 +11,8 @@ use tweendeck_lxc::config::{Config, Source};
 use tweendeck_lxc::translate::{Fate, Node, Purpose, Translated, files, translate};
 use tweendeck_proto::v1::mount::Source as Mounted;
 use tweendeck_proto::v1::{
-    CgroupVersion, Container, ContainerSpec, CreateContainerRequest, GetNodeRequest, UpdateContainerRequest,
+    CgroupVersion, Container, ContainerSpec, CreateContainerRequest, GetNodeRequest, OverlayRootfs,
+    UpdateContainerRequest, root_filesystem,
 };
 
 use super::context::Context;
@@ -24,6 +25,9 @@ pub(super) const ANNOTATION: &str = "lxc.config";
 /// Where the kernel says whether it has these.
 const APPARMOR: &str = "/sys/module/apparmor/parameters/enabled";
 const SELINUX: &str = "/sys/fs/selinux/enforce";
+
+/// A file in directories that were made by these commands.
+const MARK: &str = ".tweendeck";
 
 /// Files of this machine.
 pub(super) struct Files;
@@ -56,6 +60,17 @@ impl Definition {
     pub(super) fn is_unknown(&self) -> bool {
         self.container.is_none() && self.stored.is_none()
     }
+
+    /// One that was made by other means has no configuration that something could be said about.
+    pub(super) fn takes(&self, said: Said<'_>, command: &[String]) -> Result<(), Trouble> {
+        let foreign = self.container.is_some() && self.stored.is_none();
+        if foreign && (said.file.is_some() || !said.defines.is_empty() || !command.is_empty()) {
+            return Err(Trouble::said(
+                "it was made by other means than LXC's commands: it is started as it is, without -f, -s or a command",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// What a command line says about the configuration.
@@ -72,9 +87,10 @@ impl Context {
     pub(super) async fn definition(&self, name: &str) -> Result<Definition, Trouble> {
         let container = self.settled(name).await?;
         let mut stored = self.stored(name, container.as_ref())?;
-        if container.is_none() && stored.as_ref().is_some_and(goes_when_it_stops) {
+        let directory = self.directory(name)?;
+        if container.is_none() && stored.as_ref().is_some_and(goes_when_it_stops) && is_ours(&directory) {
             // It has stopped, and the agent has removed what was its: so goes what is here.
-            super::trees::remove(&self.directory(name)?)?;
+            super::trees::remove(&directory)?;
             stored = None;
         }
         Ok(Definition { container, stored })
@@ -110,14 +126,10 @@ impl Context {
         if !problems.is_empty() {
             return Err(problems.into());
         }
-        of_the_caller(&mut config)?;
-        if self.is_local() {
-            with_fstab(&mut config)?;
-        }
         Ok(config)
     }
 
-    /// The same in the API's terms.
+    /// The same in the API's terms. What is known here only, the caller's environment and files of mounts, is put in.
     pub(super) async fn translated(
         &self,
         name: &str,
@@ -125,17 +137,31 @@ impl Context {
         purpose: Purpose,
         aloud: bool,
     ) -> Result<Translated, Trouble> {
-        let node = self.node(name, config).await?;
-        let mut translated = translate(config, &node, &purpose)?;
+        let config = self.completed(config)?;
+        let node = self.node(name, &config).await?;
+        let mut translated = translate(&config, &node, &purpose)?;
         if self.is_local() {
-            around(&mut translated)?;
+            leave_out(&mut translated);
         }
-        for note in translated.notes.iter().filter(|_| aloud) {
-            if let Fate::Noted(why) = &note.fate {
-                self.say(name, &format!("{}: {}: {why}", note.item.place, note.item.key));
+        if aloud {
+            config.notes().iter().for_each(|note| self.say(name, &note.to_string()));
+            for note in &translated.notes {
+                if let Fate::Noted(why) = &note.fate {
+                    self.say(name, &format!("{}: {}: {why}", note.item.place, note.item.key));
+                }
             }
         }
         Ok(translated)
+    }
+
+    /// With what is known here only.
+    pub(super) fn completed(&self, config: &Config) -> Result<Config, Trouble> {
+        let mut config = config.clone();
+        of_the_caller(&mut config)?;
+        if self.is_local() {
+            with_fstab(&mut config)?;
+        }
+        Ok(config)
     }
 
     /// What the translation has to know of the node.
@@ -162,6 +188,9 @@ impl Context {
         known: Option<&Container>,
         spec: ContainerSpec,
     ) -> Result<Container, Trouble> {
+        if self.is_local() {
+            make_layers(&spec)?;
+        }
         let container = match known {
             Some(container) if container.spec.as_ref() == Some(&spec) => Some(container.clone()),
             Some(Container { uid, .. }) => {
@@ -222,11 +251,29 @@ fn with_fstab(config: &mut Config) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Makes the directories that overlayfs needs, and leaves out what is optional and not there.
-fn around(translated: &mut Translated) -> Result<(), Trouble> {
-    for directory in &translated.extras.directories {
+/// The directories that overlayfs writes to, which LXC makes where they are missing.
+fn make_layers(spec: &ContainerSpec) -> Result<(), Trouble> {
+    let source = spec.rootfs.as_ref().and_then(|rootfs| rootfs.source.as_ref());
+    let Some(root_filesystem::Source::Overlay(OverlayRootfs { upper, work, .. })) = source else { return Ok(()) };
+    for directory in [upper, work].into_iter().filter(|directory| !directory.is_empty()) {
         fs::create_dir_all(directory).map_err(|error| Trouble::said(format!("make {directory}: {error}")))?;
     }
+    Ok(())
+}
+
+/// Says of a container's directory that it was made by these commands, and may be removed by them.
+pub(super) fn mark(directory: &Path) -> Result<(), Trouble> {
+    let file = directory.join(MARK);
+    fs::write(&file, "").map_err(|error| Trouble::said(format!("make {}: {error}", file.display())))
+}
+
+/// Whether it was.
+pub(super) fn is_ours(directory: &Path) -> bool {
+    directory.join(MARK).exists()
+}
+
+/// Leaves out what is optional and not there.
+fn leave_out(translated: &mut Translated) {
     let absent = |path: &String| translated.extras.optional.contains(path) && !Path::new(path).exists();
     translated.spec.mounts.retain(|mount| match &mount.source {
         Some(Mounted::Bind(bind)) => !absent(&bind.source),
@@ -235,7 +282,6 @@ fn around(translated: &mut Translated) -> Result<(), Trouble> {
     if let Some(resources) = &mut translated.spec.resources {
         resources.devices.retain(|device| !absent(&device.path));
     }
-    Ok(())
 }
 
 fn read(file: &Path) -> Result<Config, Trouble> {

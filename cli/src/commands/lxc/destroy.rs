@@ -8,6 +8,7 @@ use tweendeck_lxc::translate::Purpose;
 use tweendeck_proto::v1::DeleteContainerRequest;
 
 use super::context::{Context, is_active};
+use super::definition::is_ours;
 use super::trouble::Trouble;
 use super::{hooks, snapshot};
 use crate::exit;
@@ -19,6 +20,11 @@ pub(super) async fn run(name: &str, force: bool, snapshots: bool, context: &mut 
     let has_directory = local && directory.exists();
     if definition.is_unknown() && !has_directory {
         return Err(Trouble::said("Container is not defined"));
+    }
+    if definition.container.is_none() && !is_ours(&directory) {
+        return Err(Trouble::said(
+            "this node does not know it, and LXC may have it running: `tween lxc import` it first, or remove its directory",
+        ));
     }
     if definition.container.as_ref().is_some_and(is_active) && !force {
         return Err(Trouble::said("it is running: stop it first, or use -f"));

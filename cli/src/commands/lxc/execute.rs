@@ -20,6 +20,11 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
         return Err(Trouble::said("it appears to be already running"));
     }
     let said = Said { file: execute.config.as_deref(), defines: &execute.defines };
+    if definition.container.is_some() && definition.stored.is_none() {
+        return Err(Trouble::said(
+            "it was made by other means than LXC's commands: tween start, or lxc-start, starts it as it is",
+        ));
+    }
     let config = context.configured(definition.stored.as_ref(), said)?;
     let purpose = Purpose::Execute(execute.command.clone());
     let translated = context.translated(name, &config, purpose, said.file.is_some()).await?;
@@ -32,7 +37,7 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
     let container = context.prepare(name, &definition, spec).await?;
     if execute.daemon {
         let started = context.begin(&container).await?;
-        hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
+        hooks::after_start(context, &translated.extras.start_host, &started).await?;
         return Ok(exit::OK);
     }
     let onlooker = Onlooker::before(context, &container).await?;
@@ -45,7 +50,7 @@ pub(super) async fn run(execute: Execute, context: &mut Context) -> Result<u8, T
         }
         started => started?,
     };
-    hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
+    hooks::after_start(context, &translated.extras.start_host, &started).await?;
     let ended = onlooker.stay(context, &started).await?;
     Ok(exit::code(&ended))
 }

@@ -10,6 +10,7 @@ use tweendeck_lxc::translate::Run;
 use tweendeck_proto::v1::Container;
 
 use super::context::Context;
+use super::stop;
 use super::trouble::Trouble;
 
 /// How long a hook may take.
@@ -45,7 +46,12 @@ async fn one(moment: &str, run: &Run, env: &[(&str, String)]) -> Result<(), Trou
     }
 }
 
-/// What `start-host` hooks are told of a container that has just been started.
-pub(super) fn started(container: &Container) -> [(&'static str, String); 1] {
-    [("LXC_PID", container.status.as_ref().map_or(0, |status| status.pid).to_string())]
+/// Those of a container that has just been started (`start-host`). When one fails, the start has failed: the container is killed.
+pub(super) async fn after_start(context: &Context, programs: &[Run], container: &Container) -> Result<(), Trouble> {
+    let pid = container.status.as_ref().map_or(0, |status| status.pid).to_string();
+    let hooked = run(context, "start-host", programs, &[("LXC_PID", pid)]).await;
+    if hooked.is_err() {
+        stop::kill_all(context, container).await?;
+    }
+    hooked
 }

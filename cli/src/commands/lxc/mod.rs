@@ -137,7 +137,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<u8, Trouble
         Command::Top(top) => top::run(top, context).await,
         Command::Device { name, add, device, inside } => device::run(&name, add, device, inside, context).await,
         Command::Snapshot(snapshot) => snapshot::run(snapshot, context).await,
-        Command::Copy(copy) => copy::run(copy, context).await,
+        Command::Copy(copy) => Box::pin(copy::run(copy, context)).await,
         Command::Autostart(autostart) => autostart::run(autostart, context).await,
         Command::Config { list, item } => config::items(list, item.as_deref(), context),
         Command::UpdateConfig { file } => config::update_file(&file, context),

@@ -26,7 +26,7 @@ pub(super) async fn run(name: &str, arguments: &[String], context: &mut Context)
         let width = processes.values().map(|(name, _)| name.len()).max().unwrap_or(0).max("CONTAINER".len());
         context.out.line(format!("{:<width$} {:>7} TTY          TIME CMD", "CONTAINER", "PID"))?;
         for (name, process) in processes.values() {
-            let (pid, time, command) = (process.pid, cpu_time(process.cpu_ns), command_line(&process.command));
+            let (pid, time, command) = (process.pid, cpu_time(process.cpu_ns), command(process));
             context.out.line(format!("{name:<width$} {pid:>7} {:<8} {time:>8} {command}", "?"))?;
         }
         return Ok(exit::OK);
@@ -57,8 +57,15 @@ fn by_ps(
         return Err(Trouble::said("options for ps(1) can be given on the node itself only"));
     }
     let failed = |error: std::io::Error| Trouble::said(format!("ps: {error}"));
-    let output =
-        Command::new("ps").args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit()).output().map_err(failed)?;
+    // All processes, from which ours are taken; options of BSD's, without a hyphen, say it themselves.
+    let all = arguments.first().filter(|first| first.starts_with('-')).map(|_| "-e");
+    let output = Command::new("ps")
+        .args(all)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(failed)?;
     if !output.status.success() {
         return Err(Trouble::said("ps(1) refuses these options"));
     }
@@ -76,4 +83,10 @@ fn by_ps(
         }
     }
     Ok(exit::OK)
+}
+
+/// A process that has changed its title leaves empty arguments behind it.
+fn command(process: &Process) -> String {
+    let end = process.command.iter().rposition(|word| !word.is_empty()).map_or(0, |last| last.saturating_add(1));
+    command_line(process.command.get(..end).unwrap_or_default())
 }

@@ -26,6 +26,7 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
             "No container config specified: nobody knows it, and neither a configuration (-f) nor a command is given",
         ));
     }
+    definition.takes(said, &start.command)?;
     let config = context.configured(definition.stored.as_ref(), said)?;
     let purpose = Purpose::Start(start.command.clone());
     let translated = context.translated(name, &config, purpose, said.file.is_some()).await?;
@@ -47,10 +48,10 @@ pub(super) async fn run(start: Start, context: &mut Context) -> Result<u8, Troub
     }
     let onlooker = if start.foreground { Some(Onlooker::before(context, &container).await?) } else { None };
     let started = context.begin(&container).await.map_err(aborted)?;
+    hooks::after_start(context, &translated.extras.start_host, &started).await?;
     if let Some(file) = &start.pidfile {
         write_pid(file, &started)?;
     }
-    hooks::run(context, "start-host", &translated.extras.start_host, &hooks::started(&started)).await?;
     if let Some(onlooker) = onlooker {
         // Whatever its command says, as LXC has it.
         onlooker.stay(context, &started).await?;

@@ -60,6 +60,9 @@ impl Template {
                 }
             },
         };
+        if matches!(template, Self::Tar { .. }) && create.directory.is_some() {
+            return Err(Trouble::said("--dir: the node unpacks an archive into a place of its own"));
+        }
         match words.next() {
             Some(word) => Err(Trouble::said(format!("the template does not know what {word:?} is for"))),
             None => Ok(template),
@@ -106,14 +109,15 @@ fn archive<'a>(words: &mut impl Iterator<Item = &'a String>) -> Result<PathBuf, 
     std::path::absolute(file).map_err(|error| Trouble::said(format!("{file}: {error}")))
 }
 
-/// Makes the root, and says in the configuration where it is.
+/// Makes the root, in the directory that is asked for or in the container's own, and says in the configuration where it is.
 pub(super) async fn make(
     template: &Template,
     name: &str,
     directory: &Path,
+    asked: Option<&Path>,
     config: &mut Config,
 ) -> Result<(), Trouble> {
-    let root = directory.join("rootfs");
+    let root = asked.map_or_else(|| directory.join("rootfs"), Path::to_owned);
     match template {
         Template::None { directory: None } => return Ok(()),
         Template::None { directory: Some(root) } => return say(config, "lxc.rootfs.path", &path(root)?),

@@ -73,6 +73,10 @@ fn sort(rows: &mut [Row], top: &Top) {
         'c' => rows.sort_by_key(|row| std::cmp::Reverse(row.usage.cpu.and_then(|cpu| cpu.usage_ns))),
         'b' => rows.sort_by_key(|row| std::cmp::Reverse(moved(row))),
         'm' => rows.sort_by_key(|row| std::cmp::Reverse(memory(row).current_bytes)),
+        's' => rows.sort_by_key(|row| {
+            let memory = memory(row);
+            std::cmp::Reverse(memory.current_bytes.unwrap_or(0).saturating_add(memory.swap_current_bytes.unwrap_or(0)))
+        }),
         'k' => rows.sort_by_key(|row| std::cmp::Reverse(memory(row).kernel_bytes)),
         _ => rows.sort_by(|a, b| a.name.cmp(&b.name)),
     }

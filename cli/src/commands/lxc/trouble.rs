@@ -1,12 +1,15 @@
 //! What went wrong, as LXC's commands say it: the command, the container, a sentence.
 
+use std::fs::File;
 use std::io::Write as _;
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tweendeck_lxc::config::Problem;
 use tweendeck_proto::v1::ErrorReason;
 
 use crate::failure::Failure;
-use crate::output::printable;
+use crate::output::{moment, printable};
 use crate::refusal;
 
 /// Why a command could not do what was asked.
@@ -81,8 +84,25 @@ impl From<Vec<Problem>> for Trouble {
     }
 }
 
+/// The file of `-o`, where all that is said goes too.
+static LOG: OnceLock<File> = OnceLock::new();
+
+/// Has everything go to a file, too.
+pub(crate) fn log_to(path: &str) -> Result<(), Trouble> {
+    let file = File::options().create(true).append(true).open(path);
+    let file = file.map_err(|error| Trouble::said(format!("-o {path}: {error}")))?;
+    // There is one command in a process's life.
+    let _ = LOG.set(file);
+    Ok(())
+}
+
 /// Says something on standard error. If nobody reads that, there is no one left to tell.
 pub(crate) fn say(command: &str, name: &str, text: &str) {
+    if let Some(mut log) = LOG.get() {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let time = prost_types::Timestamp { seconds: i64::try_from(since.as_secs()).unwrap_or_default(), nanos: 0 };
+        let _ = writeln!(log, "{} {} {} {}", moment(Some(&time)), printable(command), printable(name), printable(text));
+    }
     let about = if name.is_empty() { String::new() } else { format!("{}: ", printable(name)) };
     let _ = writeln!(std::io::stderr(), "{}: {about}{}", printable(command), printable(text));
 }
