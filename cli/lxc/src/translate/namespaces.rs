@@ -219,7 +219,7 @@ fn offset(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{fate, spec, start, why};
+    use super::super::tests::{execute, fate, spec, start, why};
     use super::*;
 
     fn asked(items: &[(&str, &str)]) -> NamespaceOptions {
