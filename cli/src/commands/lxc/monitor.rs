@@ -67,8 +67,7 @@ impl Seen {
         let before = self.0.insert(container.name.clone(), now.clone());
         let known = before.filter(|(uid, ..)| *uid == container.uid);
         // What was there before this program looked is not told again.
-        let (_, was, told) =
-            known.unwrap_or((String::new(), "STOPPED", attempt.saturating_sub(u32::from(ends(container)))));
+        let (_, was, told) = known.unwrap_or((String::new(), "STOPPED", attempt.saturating_sub(u32::from(ends(container)))));
         let ended = exit.filter(|exit| exit.attempt > told).map(|exit| {
             format!("'{}' exited with status [{}]", container.name, if exit.signal > 0 { 0 } else { exit.code })
         });

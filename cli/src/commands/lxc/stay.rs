@@ -49,7 +49,13 @@ impl Onlooker {
         // On a terminal the console shows what the log has, too.
         let out = if on_terminal { &mut nothing } else { &mut context.out };
         let mut shown = pin!(logs::follow(&agent, self.request, self.log, out));
-        let wishes = Wishes { write: true, input: true, take_over: true, raw: on_terminal, keys: Keys::default() };
+        let wishes = Wishes {
+            write: true,
+            input: true,
+            take_over: true,
+            raw: on_terminal,
+            keys: Keys::default(),
+        };
         let mut typed = pin!(async {
             // Whatever comes of it, the container's end is what counts.
             if terminal {
@@ -82,7 +88,9 @@ fn listen() -> Result<mpsc::Receiver<i32>, Trouble> {
     for number in PASSED {
         let mut signals: Signal = signal(SignalKind::from_raw(number)).map_err(Failure::Signals)?;
         let sender = sender.clone();
-        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(number).await.is_ok() {} });
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() && sender.send(number).await.is_ok() {}
+        });
     }
     Ok(receiver)
 }
