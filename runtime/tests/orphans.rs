@@ -171,8 +171,10 @@ fn eventually_alone(bench: &Bench) -> Status {
 fn a_command_that_was_an_oom_victim_stays_one() {
     let mut bench = waiting();
     bench.spec["linux"]["resources"] = json!({"memory": {"limit": 32 << 20}});
+    // What forks or executes when there is no memory may end by that.
+    let orphan = "sleep 1000 & until grep -q sleep /proc/$!/comm; do :; done";
     let hog = "exec dd if=/dev/zero of=/dev/null bs=200M count=1";
-    let (mut launched, _) = left_alone(&mut bench, &format!("{ORPHAN} {hog}"));
+    let (mut launched, _) = left_alone(&mut bench, &format!("{orphan}; {hog}"));
     signal(&launched.client, 9, Scope::All);
     assert_eq!(end(&mut launched), Outcome::Signaled { signal: 9, oom: true });
 }

@@ -110,11 +110,6 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         "must be HOST, or the same container as pid: /proc of others' processes cannot be mounted in a user namespace of its own",
     );
     refuse(
-        spec.wait_for_orphans && !found.pid.is_private(),
-        "spec.wait_for_orphans",
-        "needs a PRIVATE pid namespace: orphans belong to the init of whoever it is shared with",
-    );
-    refuse(
         found.user.is_private() && matches!(found.mount, Origin::Container(_)),
         "spec.namespaces.user",
         "must be that container's or HOST when mount is another container's",
@@ -123,6 +118,11 @@ fn together(spec: &v1::ContainerSpec, violations: &mut Violations) {
         found.user.is_private() && matches!(found.cgroup, Origin::Container(_)),
         "spec.namespaces.user",
         "must be that container's or HOST when cgroup is another container's",
+    );
+    refuse(
+        spec.wait_for_orphans && !found.pid.is_private(),
+        "spec.wait_for_orphans",
+        "needs a PRIVATE pid namespace: orphans belong to the init of whoever it is shared with",
     );
     refuse(
         !spec.hostname.is_empty() && !found.uts.is_private(),
@@ -244,12 +244,14 @@ mod tests {
         };
         let found = wrong(options, |spec| {
             spec.hostname = "x".into();
+            spec.wait_for_orphans = true;
             spec.set_network(v1::NetworkMode::Host);
         });
         let expected =
             ["ipc", "cgroup", "network", "network", "clock_offsets.monotonic", "mount", "user", "user", "user"];
         let mut expected: Vec<String> = expected.iter().map(|field| format!("spec.namespaces.{field}")).collect();
-        expected.extend(["spec.hostname".to_owned(), "spec.namespaces.clock_offsets".to_owned()]);
+        let others = ["spec.wait_for_orphans", "spec.hostname", "spec.namespaces.clock_offsets"];
+        expected.extend(others.map(str::to_owned));
         assert_eq!(found, expected);
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn apply(work: &mut Work<'_>) {
             work.settle(said, refused(why));
         }
         if kind == "pid" && source != mode(NamespaceMode::Private) {
-            // They belong to whoever is PID 1 there, as with LXC.
+            // They belong to whoever is PID 1 there.
             work.spec.wait_for_orphans = false;
         }
         if kind == "net" {
