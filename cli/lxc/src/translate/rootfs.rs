@@ -2,7 +2,9 @@
 
 use tweendeck_proto::v1::namespace::Source as From;
 use tweendeck_proto::v1::root_filesystem::Source;
-use tweendeck_proto::v1::{ArchiveRootfs, DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem};
+use tweendeck_proto::v1::{
+    ArchiveRootfs, DirectoryRootfs, ImageRootfs, Namespace, NamespaceMode, OverlayRootfs, RootFilesystem,
+};
 
 use super::paths::{absolute, plain};
 use super::verdict::{Verdict, Work, honoured, noted, refused, together, translated};

@@ -8,8 +8,8 @@ use tweendeck_proto::v1::{CreateExecRequest, ErrorReason, ExecSpec, Terminal, Us
 use super::context::{Context, is_active, state};
 use super::trouble::Trouble;
 use crate::args::Keys;
-use crate::commands::session::{self, Outcome, Wishes};
 use crate::commands::exec::not_executed;
+use crate::commands::session::{self, Outcome, Wishes};
 use crate::exit;
 use crate::failure::Failure;
 
@@ -68,7 +68,10 @@ fn refuse(attach: &Attach) -> Result<(), Trouble> {
         return refused("-e", "a command in a container has no more privileges than the container's own");
     }
     if attach.namespaces.is_some() {
-        return refused("-s", "a command in a container is in all of its namespaces; nsenter(1) enters some of a process");
+        return refused(
+            "-s",
+            "a command in a container is in all of its namespaces; nsenter(1) enters some of a process",
+        );
     }
     if attach.remount {
         return refused("-R", "the command sees the container's own /proc and /sys anyway");
@@ -117,7 +120,9 @@ fn spec(attach: &Attach, command: Vec<String>, on_terminal: bool) -> ExecSpec {
 pub(super) async fn console(name: &str, tty: i32, escape: char, context: &mut Context) -> Result<u8, Trouble> {
     let container = context.find(name).await?.filter(is_active).ok_or_else(|| Trouble::said("it is not running"))?;
     if tty > 0 {
-        return Err(Trouble::said(format!("Denied access to tty {tty}: there is the console, which is -t 0, and no other")));
+        return Err(Trouble::said(format!(
+            "Denied access to tty {tty}: there is the console, which is -t 0, and no other"
+        )));
     }
     if container.spec.as_ref().is_none_or(|spec| spec.terminal.is_none()) {
         return Err(Trouble::said("Denied access to tty 0: the container was started without a console"));

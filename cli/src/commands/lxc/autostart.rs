@@ -83,9 +83,7 @@ fn is_in(candidate: &Candidate, group: &str) -> bool {
 
 /// The lowest first, and by name where nothing else is said.
 fn ordered(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
-    candidates.sort_by(|a, b| {
-        (a.number("lxc.start.order"), &a.name).cmp(&(b.number("lxc.start.order"), &b.name))
-    });
+    candidates.sort_by(|a, b| (a.number("lxc.start.order"), &a.name).cmp(&(b.number("lxc.start.order"), &b.name)));
     candidates
 }
 

@@ -46,8 +46,8 @@ impl Context {
             Some(path) => PathBuf::from(path),
             None => PathBuf::from(super::config::of_system()?.lxcpath()),
         };
-        let lxcpath = std::path::absolute(&lxcpath)
-            .map_err(|error| Trouble::said(format!("{}: {error}", lxcpath.display())))?;
+        let lxcpath =
+            std::path::absolute(&lxcpath).map_err(|error| Trouble::said(format!("{}: {error}", lxcpath.display())))?;
         Ok(Self {
             command: command.to_owned(),
             agent: Agent::new(address, None),

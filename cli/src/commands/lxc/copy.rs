@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tweendeck_lxc::command::Copy;
 use tweendeck_lxc::config::Config;
 use tweendeck_lxc::translate::Purpose;
-use tweendeck_proto::v1::{DeleteContainerRequest, OverlayRootfs, root_filesystem, RootFilesystem};
+use tweendeck_proto::v1::{DeleteContainerRequest, OverlayRootfs, RootFilesystem, root_filesystem};
 
 use super::context::{Context, is_active};
 use super::definition::{Definition, Files, annotate, mark};
@@ -58,7 +58,8 @@ fn refuse(copy: &Copy, context: &Context) -> Result<(), Trouble> {
     if copy.new_path.is_some() {
         return Err(Trouble::said("-p: a node has its containers in one place (-P)"));
     }
-    if let Some(backing) = copy.backing.as_deref().filter(|backing| !["dir", "overlay", "overlayfs"].contains(backing)) {
+    if let Some(backing) = copy.backing.as_deref().filter(|backing| !["dir", "overlay", "overlayfs"].contains(backing))
+    {
         return Err(Trouble::said(format!("-B {backing}: copies are directories (dir) or layers (overlay)")));
     }
     if copy.config.is_some() && !copy.ephemeral || copy.keep_data && (copy.config.is_some() || !copy.command.is_empty())
@@ -80,7 +81,8 @@ fn made_up(name: &str) -> String {
 
 /// A copy that is kept until it is destroyed.
 async fn duplicate(copy: &Copy, config: &Config, new: &str, context: &Context) -> Result<(), Trouble> {
-    let layered = copy.snapshot || copy.ephemeral || copy.backing.as_deref().is_some_and(|kind| kind.starts_with("overlay"));
+    let layered =
+        copy.snapshot || copy.ephemeral || copy.backing.as_deref().is_some_and(|kind| kind.starts_with("overlay"));
     let directory = begin(new, context).await?;
     let made = async {
         let root = Root::of(config)?;

@@ -14,7 +14,9 @@ pub(super) async fn run(
     context: &mut Context,
 ) -> Result<u8, Trouble> {
     if !device.starts_with('/') {
-        return Err(Trouble::said(format!("{device}: only devices in /dev can be added; a container's network stays as it is")));
+        return Err(Trouble::said(format!(
+            "{device}: only devices in /dev can be added; a container's network stays as it is"
+        )));
     }
     let name = super::context::checked(name)?.to_owned();
     let device = Some(DeviceRule { path: device, container_path: inside.unwrap_or_default(), ..Default::default() });

@@ -19,8 +19,7 @@ pub(super) async fn run(
     if !context.is_local() {
         return Err(Trouble::said("an import is of directories of the node: run it there"));
     }
-    let directory =
-        std::path::absolute(directory).map_err(|error| Trouble::said(format!("{directory}: {error}")))?;
+    let directory = std::path::absolute(directory).map_err(|error| Trouble::said(format!("{directory}: {error}")))?;
     if directory != context.lxcpath() {
         return Err(Trouble::said(format!(
             "containers stay where they are, and would be looked for in {}: say -P {} here and with every later command",
@@ -28,7 +27,8 @@ pub(super) async fn run(
             directory.display()
         )));
     }
-    let entries = fs::read_dir(&directory).map_err(|error| Trouble::said(format!("{}: {error}", directory.display())))?;
+    let entries =
+        fs::read_dir(&directory).map_err(|error| Trouble::said(format!("{}: {error}", directory.display())))?;
     let mut found: Vec<String> = entries
         .flatten()
         .filter(|entry| entry.path().join("config").is_file())

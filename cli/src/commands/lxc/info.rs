@@ -111,7 +111,13 @@ mod tests {
 
     #[test]
     fn bytes_are_written_as_lxc_does() {
-        let cases = [(0, "0 bytes"), (1023, "1023 bytes"), (667_648, "652.00 KiB"), (1 << 20, "1.00 MiB"), (1_572_864, "1.50 MiB")];
+        let cases = [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (667_648, "652.00 KiB"),
+            (1 << 20, "1.00 MiB"),
+            (1_572_864, "1.50 MiB"),
+        ];
         for (bytes, text) in cases {
             assert_eq!(human(bytes), text);
         }

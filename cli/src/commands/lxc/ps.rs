@@ -48,7 +48,11 @@ async fn processes_of(name: &str, context: &Context) -> Result<Vec<Process>, Tro
 }
 
 /// What ps(1) of this machine says with these options, of those processes.
-fn by_ps(processes: &BTreeMap<i32, (String, Process)>, arguments: &[String], context: &mut Context) -> Result<u8, Trouble> {
+fn by_ps(
+    processes: &BTreeMap<i32, (String, Process)>,
+    arguments: &[String],
+    context: &mut Context,
+) -> Result<u8, Trouble> {
     if !context.is_local() {
         return Err(Trouble::said("options for ps(1) can be given on the node itself only"));
     }

@@ -11,10 +11,7 @@ pub(super) enum Root {
     /// A directory.
     Directory(PathBuf),
     /// Layers, of which the upper is written.
-    Overlay {
-        lower: PathBuf,
-        upper: PathBuf,
-    },
+    Overlay { lower: PathBuf, upper: PathBuf },
     /// None of its own: the node's, shared read-only.
     Shared,
 }
@@ -29,7 +26,9 @@ impl Root {
                 Some((lower, upper)) if !lower.contains(':') => {
                     Ok(Self::Overlay { lower: PathBuf::from(lower), upper: PathBuf::from(upper) })
                 }
-                Some(_) | None => Err(Trouble::said(format!("{value}: only an overlay of two directories can be copied"))),
+                Some(_) | None => {
+                    Err(Trouble::said(format!("{value}: only an overlay of two directories can be copied")))
+                }
             };
         }
         let path = value.strip_prefix("dir:").unwrap_or(value);

@@ -183,7 +183,10 @@ pub(super) fn may_go(directory: &Path, with_snapshots: bool) -> Result<(), Troub
 pub(super) fn dependents(directory: &Path) -> Vec<String> {
     let text = fs::read_to_string(directory.join(DEPENDENTS)).unwrap_or_default();
     let lxcpath = directory.parent().unwrap_or(directory);
-    text.lines().filter(|name| !name.is_empty() && lxcpath.join(name).join("config").exists()).map(ToOwned::to_owned).collect()
+    text.lines()
+        .filter(|name| !name.is_empty() && lxcpath.join(name).join("config").exists())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// Notes that a clone stands on a container's root.

@@ -119,9 +119,7 @@ fn listen() -> Result<mpsc::Receiver<i32>, Trouble> {
     for number in PASSED {
         let mut signals: Signal = signal(SignalKind::from_raw(number)).map_err(Failure::Signals)?;
         let sender = sender.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() && sender.send(number).await.is_ok() {}
-        });
+        tokio::spawn(async move { while signals.recv().await.is_some() && sender.send(number).await.is_ok() {} });
     }
     Ok(receiver)
 }

@@ -35,7 +35,8 @@ pub(super) async fn run(stop: Stop, context: &mut Context) -> Result<u8, Trouble
         end(context, &container, stop.timeout).await?;
     }
     if stop.reboot {
-        let stopped = context.find(name).await?.ok_or_else(|| Trouble::said("it was one that goes when it has ended"))?;
+        let stopped =
+            context.find(name).await?.ok_or_else(|| Trouble::said("it was one that goes when it has ended"))?;
         context.begin(&stopped).await?;
     }
     Ok(exit::OK)

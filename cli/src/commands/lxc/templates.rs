@@ -90,7 +90,9 @@ fn debian<'a>(words: &mut impl Iterator<Item = &'a String>) -> Result<Template, 
             "-r" | "--release" => suite = value,
             "--mirror" => mirror = Some(value),
             other => {
-                return Err(Trouble::said(format!("the template debian has -r RELEASE and --mirror URL, and no {other}")));
+                return Err(Trouble::said(format!(
+                    "the template debian has -r RELEASE and --mirror URL, and no {other}"
+                )));
             }
         }
     }

@@ -53,11 +53,7 @@ async fn show(top: &Top, context: &mut Context) -> Result<(), Trouble> {
     Ok(())
 }
 
-async fn read(
-    context: &Context,
-    before: &mut BTreeMap<String, u64>,
-    delay: Duration,
-) -> Result<Vec<Row>, Trouble> {
+async fn read(context: &Context, before: &mut BTreeMap<String, u64>, delay: Duration) -> Result<Vec<Row>, Trouble> {
     let mut rows = Vec::new();
     for container in context.all().await?.into_iter().filter(is_active) {
         // It may have ended meanwhile.

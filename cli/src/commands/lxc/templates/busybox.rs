@@ -45,7 +45,8 @@ pub(super) fn make(root: &Path) -> Result<(), Trouble> {
 /// One that needs no libraries: the root has none.
 fn find() -> Result<PathBuf, Trouble> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let all = env::split_paths(&path).flat_map(|directory| ["busybox", "busybox-static"].map(|name| directory.join(name)));
+    let all =
+        env::split_paths(&path).flat_map(|directory| ["busybox", "busybox-static"].map(|name| directory.join(name)));
     all.filter(|file| file.is_file())
         .find(|file| fs::read(file).is_ok_and(|bytes| is_static(&bytes)))
         .ok_or_else(|| Trouble::said("the template busybox needs a static busybox in PATH (Debian: busybox-static)"))
