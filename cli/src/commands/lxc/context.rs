@@ -16,8 +16,8 @@ use crate::output::Printer;
 
 /// How long a container's removal may take until it is no more waited for: its log waits for its readers.
 const REMOVAL: Duration = Duration::from_secs(15);
-/// Between two looks at that.
-const LOOK: Duration = Duration::from_millis(5);
+/// Between two looks at that: at first, and then.
+const LOOK: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(10));
 /// Containers that are asked for at a time.
 const PAGE: i32 = 1000;
 
@@ -99,6 +99,7 @@ impl Context {
     /// The same; of one that is about to be deleted, what is there when that is done.
     pub(crate) async fn settled(&self, name: &str) -> Result<Option<Container>, Trouble> {
         let begun = Instant::now();
+        let mut pause = LOOK.0;
         loop {
             let found = self.find(name).await?;
             let goes = found.as_ref().is_some_and(|container| {
@@ -107,7 +108,8 @@ impl Context {
             if !goes || begun.elapsed() >= REMOVAL {
                 return Ok(found);
             }
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOK.1);
         }
     }
 
