@@ -117,7 +117,8 @@ fn what_is_frozen_gets_no_cpu_time_and_goes_on_when_thawed() {
 #[test]
 fn what_has_processes_and_cgroups_below_it_is_frozen_when_all_have_stopped() {
     for group in Group::each("both") {
-        let below = cgroup::open(&group.hierarchies, &format!("{}/below", group.cgroup.path())).unwrap();
+        // Without controllers of its own: only so may there be processes above it.
+        let below = cgroup::open_session(&group.hierarchies, group.cgroup.path(), "below").unwrap();
         below.create().unwrap();
         let mut sleeper = Group::run_in(&below, "exec sleep 1000");
         group.wait_for(1);
