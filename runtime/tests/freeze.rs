@@ -122,9 +122,9 @@ fn what_has_processes_and_cgroups_below_it_is_frozen_when_all_have_stopped() {
         below.create().unwrap();
         let mut sleeper = Group::run_in(&below, "exec sleep 1000");
         group.wait_for(1);
-        // More than there are CPUs: some wait for one when they are to stop.
-        let mut busy = group.run("for i in 1 2 3 4; do while :; do :; done & done; wait");
-        group.wait_for(6);
+        // Many more than there are CPUs: most wait for one when they are to stop, and the one below has stopped long before.
+        let mut busy = group.run("for i in 1 2 3 4 5 6 7 8 9 10 11 12; do while :; do :; done & done; wait");
+        group.wait_for(14);
         for _ in 0..50 {
             group.cgroup.freeze(PATIENCE).unwrap();
             let before = group.ticks();
