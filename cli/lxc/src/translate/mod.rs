@@ -118,8 +118,6 @@ pub struct Extras {
     pub clone: Vec<Run>,
     /// `lxc.hook.destroy`: run by `lxc-destroy`.
     pub destroy: Vec<Run>,
-    /// Directories that the specification names and LXC makes where they are missing: overlayfs's own.
-    pub directories: Vec<String>,
     /// Files of the node's whose mounts or devices are to be left out of the specification where they do not exist: those with `optional`.
     pub optional: Vec<String>,
 }

@@ -86,7 +86,6 @@ fn overlay(work: &mut Work<'_>, value: &str) -> Verdict {
         return refused("must not write to the node's own root");
     };
     let own = format!("{beside}/{WORK}");
-    work.extras.directories = vec![upper.clone(), own.clone()];
     work.namespaces.user = Some(Namespace { source: Some(From::Mode(NamespaceMode::Host.into())) });
     let text = format!("rootfs.overlay, with {own} for overlayfs itself, and namespaces.user HOST, which it needs");
     work.spec.rootfs = source(Source::Overlay(OverlayRootfs {
@@ -160,7 +159,6 @@ mod tests {
         };
         let source = taken.spec.rootfs.unwrap().source;
         assert_eq!(source, Some(Source::Overlay(expected)));
-        assert_eq!(taken.extras.directories, ["/c/delta0", "/c/olwork"]);
         let host = Namespace { source: Some(From::Mode(NamespaceMode::Host.into())) };
         assert_eq!(taken.spec.namespaces.unwrap().user, Some(host));
         let Some(Source::Overlay(readonly)) = root(&[(PATH, "overlayfs:/a:/b"), ("lxc.rootfs.options", "ro")]) else {

@@ -35,7 +35,7 @@ pub(super) async fn run(create: Create, context: &mut Context) -> Result<u8, Tro
     let made = Box::pin(define(context, &create, &template, config)).await;
     if made.is_err() && context.is_local() {
         // Nothing of it was there before.
-        let _ = super::destroy::remove(&directory);
+        let _ = super::trees::remove(&directory);
     }
     made.map(|()| exit::OK)
 }

@@ -1,16 +1,12 @@
 //! `lxc-destroy`: a container and what was made for it. A root that is elsewhere is somebody else's, and stays.
 
-use std::fs;
-use std::io;
-use std::path::Path;
-
 use tweendeck_lxc::translate::Purpose;
 use tweendeck_proto::v1::DeleteContainerRequest;
 
 use super::context::{Context, is_active};
 use super::definition::is_ours;
 use super::trouble::Trouble;
-use super::{hooks, snapshot};
+use super::{hooks, snapshot, trees};
 use crate::exit;
 
 pub(super) async fn run(name: &str, force: bool, snapshots: bool, context: &mut Context) -> Result<u8, Trouble> {
@@ -42,18 +38,10 @@ pub(super) async fn run(name: &str, force: bool, snapshots: bool, context: &mut 
         context.call(request).await?;
     }
     if has_directory {
-        remove(&directory).map_err(|error| Trouble::said(format!("remove {}: {error}", directory.display())))?;
+        trees::remove(&directory)?;
     }
     if !context.common.quiet {
         context.out.line(format!("Destroyed container {name}"))?;
     }
     Ok(exit::OK)
-}
-
-/// Removes a directory with everything in it. It follows no link.
-pub(super) fn remove(directory: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
 }

@@ -13,7 +13,7 @@ use super::context::{Context, is_active};
 use super::definition::annotate;
 use super::roots::{Root, is_own};
 use super::trouble::Trouble;
-use super::{copy, create, destroy, trees};
+use super::{copy, create, trees};
 use crate::exit;
 use crate::output::moment;
 use tweendeck_lxc::translate::Purpose;
@@ -203,5 +203,5 @@ pub(super) fn depends(directory: &Path, clone: &str) -> Result<(), Trouble> {
 /// What is left of a failed copy.
 pub(super) fn give_up(directory: &Path) {
     // Nothing of it was there before; what cannot be removed is told by the next attempt.
-    let _ = destroy::remove(directory);
+    let _ = trees::remove(directory);
 }
